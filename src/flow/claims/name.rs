@@ -1,0 +1,197 @@
+//! Names of claims, and when two of them name the same claim.
+
+use std::{cmp::Ordering, fmt};
+
+/// Pairs of spellings that Microsoft's own pages use for one claim.
+///
+/// The 2020 contract says `email_address` where the later one says `email` ("Add an API connector to a user flow");
+/// the B2C page shows `clientId` for the token step where the others say `client_id`.
+const ALIASES: [[&str; 2]; 2] = [["email", "email_address"], ["client_id", "clientId"]];
+
+/// The keys of an answer that are no claims.
+const RESERVED: [&str; 5] = ["version", "action", "status", "userMessage", "code"];
+
+const EXTENSION: &str = "extension_";
+const APP_ID_LENGTH: usize = 32;
+
+/// The name of a claim, as a configuration may list it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimName(String);
+
+/// Why a text is no name of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimNameError {
+    /// Empty, over 256 bytes, or with a control character.
+    #[error("a claim's name has 1 to 256 bytes and no control characters")]
+    Malformed,
+    /// `version`, `action`, `status`, `userMessage` or `code`, in any letter case.
+    #[error("this key belongs to the answer's envelope and is no claim")]
+    Reserved,
+}
+
+impl ClaimName {
+    /// The name, if a claim can have it.
+    pub fn parse(text: &str) -> Result<Self, ClaimNameError> {
+        if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
+            return Err(ClaimNameError::Malformed);
+        }
+        if reserved_key(text).is_some() {
+            return Err(ClaimNameError::Reserved);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether both name the same claim: equal, or two spellings of one.
+    pub fn is_same_claim(&self, other: &Self) -> bool {
+        Identity::of(&self.0).is_same_claim(&Identity::of(&other.0))
+    }
+}
+
+impl fmt::Display for ClaimName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The envelope's key that this name is, in any letter case; such a name is no claim.
+pub fn reserved_key(name: &str) -> Option<&'static str> {
+    RESERVED.into_iter().find(|key| key.eq_ignore_ascii_case(name))
+}
+
+/// Which claim a name means, in an order that puts names of the same claim side by side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity<'a> {
+    kind: Kind,
+    base: &'a str,
+    /// The hexadecimal id of the extensions app, in any letter case.
+    app: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Plain,
+    Extension,
+    Reserved,
+}
+
+impl<'a> Identity<'a> {
+    pub(super) fn of(name: &'a str) -> Self {
+        if let Some(rest) = name.strip_prefix(EXTENSION) {
+            let (app, base) = split_app(rest).map_or((None, rest), |(app, base)| (Some(app), base));
+            return Self { kind: Kind::Extension, base, app };
+        }
+        // The envelope's keys differ in their first letter from nearly every claim; look no further for those.
+        if matches!(
+            name.as_bytes().first(),
+            Some(b'v' | b'V' | b'a' | b'A' | b's' | b'S' | b'u' | b'U' | b'c' | b'C')
+        ) && let Some(key) = reserved_key(name)
+        {
+            return Self { kind: Kind::Reserved, base: key, app: None };
+        }
+        let base = alias(name).map_or(name, |spellings| spellings[0]);
+        Self { kind: Kind::Plain, base, app: None }
+    }
+
+    /// Equal, or one of them leaves out the id of the extensions app.
+    pub(super) fn is_same_claim(&self, other: &Self) -> bool {
+        self.has_same_base(other)
+            && match (self.app, other.app) {
+                (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
+                (None, _) | (_, None) => true,
+            }
+    }
+
+    /// Whether an entry of the configuration selects a claim of this identity.
+    ///
+    /// `extension_Name` selects every app's `Name`; a full name selects its own app's, and the short form only on the
+    /// way back, where the API may leave the id out.
+    pub(super) fn is_selected_by(&self, entry: &Self, short_form: bool) -> bool {
+        self.has_same_base(entry)
+            && match (entry.app, self.app) {
+                (None, _) => true,
+                (Some(entry), Some(app)) => entry.eq_ignore_ascii_case(app),
+                (Some(_), None) => short_form,
+            }
+    }
+
+    pub(super) fn has_same_base(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.base == other.base
+    }
+
+    pub(super) fn cmp_base(&self, other: &Self) -> Ordering {
+        self.kind.cmp(&other.kind).then_with(|| self.base.cmp(other.base))
+    }
+
+    /// A total order in which any two names of the same claim have a neighbouring pair that is the same claim: within
+    /// one base the short form comes first, then the apps in order.
+    pub(super) fn cmp(&self, other: &Self) -> Ordering {
+        let lower = |app: &'a str| app.bytes().map(|byte| byte.to_ascii_lowercase());
+        self.cmp_base(other).then_with(|| match (self.app, other.app) {
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Less,
+            (Some(_), None) => Ordering::Greater,
+            (Some(one), Some(two)) => lower(one).cmp(lower(two)),
+        })
+    }
+}
+
+/// The two spellings of a claim that has two.
+pub(super) fn alias(name: &str) -> Option<[&'static str; 2]> {
+    ALIASES.into_iter().find(|spellings| spellings.contains(&name))
+}
+
+/// `<32 hex digits>_Name` into the digits and `Name`.
+fn split_app(rest: &str) -> Option<(&str, &str)> {
+    let (app, base) = rest.split_at_checked(APP_ID_LENGTH)?;
+    let base = base.strip_prefix('_').filter(|base| !base.is_empty())?;
+    app.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some((app, base))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP: &str = "0123456789abcdef0123456789ABCDEF";
+
+    #[test]
+    fn two_spellings_of_one_claim_are_the_same_claim() {
+        let full = format!("extension_{APP}_LoyaltyId");
+        let lower = full.to_ascii_lowercase().replace("loyaltyid", "LoyaltyId");
+        let other_app = format!("extension_{}_LoyaltyId", "f".repeat(32));
+        let short_hex = format!("extension_{}_LoyaltyId", &APP[1..]);
+        let rows: &[(&str, &str, bool)] = &[
+            ("email", "email_address", true),
+            ("clientId", "client_id", true),
+            ("email", "Email", false),
+            ("surname", "lastName", false),
+            ("extension_LoyaltyId", "LoyaltyId", false),
+            (&full, "extension_LoyaltyId", true),
+            (&full, &lower, true),
+            (&full, &other_app, false),
+            (&full, "extension_loyaltyid", false),
+            (&short_hex, "extension_LoyaltyId", false),
+            ("Status", "status", true),
+            ("usermessage", "userMessage", true),
+        ];
+        for &(one, two, same) in rows {
+            assert_eq!(Identity::of(one).is_same_claim(&Identity::of(two)), same, "{one} and {two}");
+            assert_eq!(Identity::of(two).is_same_claim(&Identity::of(one)), same, "{two} and {one}");
+        }
+    }
+
+    #[test]
+    fn a_reserved_or_malformed_name_is_no_claim() {
+        for reserved in ["version", "ACTION", "Status", "usermessage", "code"] {
+            assert_eq!(ClaimName::parse(reserved), Err(ClaimNameError::Reserved));
+        }
+        for malformed in ["", "a\nb", &"x".repeat(257)] {
+            assert_eq!(ClaimName::parse(malformed), Err(ClaimNameError::Malformed));
+        }
+        assert!(ClaimName::parse("extension_LoyaltyId").is_ok());
+    }
+}

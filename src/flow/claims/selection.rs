@@ -1,0 +1,211 @@
+//! The selected set of one connector and one direction.
+
+use super::{ClaimName, Member, name};
+use crate::flow::Claims;
+use name::Identity;
+
+/// Which claims may pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Sorted by identity, so that looking one up does not cost more in a long list.
+    entries: Vec<Entry>,
+    direction: Direction,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    name: String,
+    /// Written in this spelling, not as it came: the configuration lists one of two spellings.
+    respell: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Send,
+    Receive,
+}
+
+/// What passed and what did not.
+#[derive(Debug)]
+pub struct Selected<'a> {
+    /// The claims that pass, values as written.
+    pub claims: Claims,
+    /// How many they are.
+    pub count: usize,
+    /// Names of claims that were not selected.
+    pub dropped: Vec<&'a str>,
+    /// A selected claim was `null`, which is not passed on.
+    pub null_claim: bool,
+}
+
+impl Selection {
+    /// `claims_to_send`: these and the always-sent ones: `identities`, the e-mail in the spelling it comes in, and
+    /// `ui_locales` unless switched off.
+    pub fn to_send(names: &[ClaimName], send_ui_locales: bool) -> Self {
+        let always = ["identities", "email"].into_iter().chain(send_ui_locales.then_some("ui_locales"));
+        Self::new(names, always, Direction::Send)
+    }
+
+    /// `claims_to_receive`: these alone.
+    pub fn to_receive(names: &[ClaimName]) -> Self {
+        Self::new(names, [].into_iter(), Direction::Receive)
+    }
+
+    fn new(names: &[ClaimName], always: impl Iterator<Item = &'static str>, direction: Direction) -> Self {
+        let listed = names.iter().map(|name| Entry {
+            name: name.as_str().to_owned(),
+            respell: name::alias(name.as_str()).is_some(),
+        });
+        let mut entries: Vec<_> = listed.collect();
+        for name in always {
+            let already = |entry: &Entry| Identity::of(&entry.name).is_same_claim(&Identity::of(name));
+            if !entries.iter().any(already) {
+                entries.push(Entry { name: name.to_owned(), respell: false });
+            }
+        }
+        entries.sort_by(|one, two| Identity::of(&one.name).cmp(&Identity::of(&two.name)));
+        Self { entries, direction }
+    }
+
+    /// The name under which a claim of this name passes, if it does.
+    pub fn passes<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        let identity = Identity::of(name);
+        let from =
+            self.entries.partition_point(|entry| Identity::of(&entry.name).cmp_base(&identity).is_lt());
+        self.entries[from..]
+            .iter()
+            .take_while(|entry| Identity::of(&entry.name).has_same_base(&identity))
+            .find(|entry| {
+                identity
+                    .is_selected_by(&Identity::of(&entry.name), matches!(self.direction, Direction::Receive))
+            })
+            .map(|entry| if entry.respell { entry.name.as_str() } else { name })
+    }
+
+    /// Copies the selected claims of a message; the envelope's keys are no claims and neither pass nor count.
+    pub fn apply<'a>(&self, members: &'a [Member<'_>]) -> Selected<'a> {
+        let mut selected =
+            Selected { claims: Claims::default(), count: 0, dropped: Vec::new(), null_claim: false };
+        for member in members {
+            match self.passes(&member.name) {
+                Some(_) if member.is_null() => selected.null_claim = true,
+                Some(name) => {
+                    selected.claims.push(name, member.value);
+                    selected.count += 1;
+                }
+                None if name::reserved_key(&member.name).is_some() => {}
+                None => selected.dropped.push(&member.name),
+            }
+        }
+        selected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::claims::object;
+
+    const APP: &str = "0123456789abcdef0123456789abcdef";
+
+    fn object_of(claims: &Claims) -> String {
+        format!("{{{}}}", String::from_utf8_lossy(claims.members()))
+    }
+
+    fn names(list: &[&str]) -> Vec<ClaimName> {
+        list.iter().map(|name| ClaimName::parse(name).unwrap()).collect()
+    }
+
+    fn apply(selection: &Selection, text: &str) -> (String, Vec<String>) {
+        let members = object::read(text).unwrap();
+        let selected = selection.apply(&members);
+        let sent = object_of(&selected.claims);
+        (sent, selected.dropped.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn nothing_leaves_but_the_selected_and_the_always_sent() {
+        let selection = Selection::to_send(&names(&["displayName", "city"]), true);
+        let (sent, dropped) = apply(
+            &selection,
+            r#"{"email":"jane@fabrikam.com","step":"PostAttributeCollection","displayName":"Jane Doe","DisplayName":"x",
+                "identities":[{"issuer":"facebook.com"}],"city":"","postalCode":"98101","ui_locales":"en-US","client_id":"c"}"#,
+        );
+        assert_eq!(
+            sent,
+            r#"{"email":"jane@fabrikam.com","displayName":"Jane Doe","identities":[{"issuer":"facebook.com"}],"city":"","ui_locales":"en-US"}"#
+        );
+        assert_eq!(dropped, ["step", "DisplayName", "postalCode", "client_id"]);
+    }
+
+    #[test]
+    fn ui_locales_can_be_switched_off_and_listed_again() {
+        let text = r#"{"ui_locales":"en-US"}"#;
+        assert_eq!(apply(&Selection::to_send(&names(&[]), false), text).0, "{}");
+        assert_eq!(apply(&Selection::to_send(&names(&["ui_locales"]), false), text).0, text);
+    }
+
+    #[test]
+    fn the_email_is_sent_in_the_listed_spelling_else_as_it_came() {
+        let rows = [
+            (&[][..], r#"{"email":"a"}"#, r#"{"email":"a"}"#),
+            (&[], r#"{"email_address":"a"}"#, r#"{"email_address":"a"}"#),
+            (&["email_address"], r#"{"email":"a"}"#, r#"{"email_address":"a"}"#),
+            (&["email"], r#"{"email_address":"a"}"#, r#"{"email":"a"}"#),
+        ];
+        for (listed, text, sent) in rows {
+            assert_eq!(apply(&Selection::to_send(&names(listed), true), text).0, sent, "{listed:?} {text}");
+        }
+    }
+
+    #[test]
+    fn an_extension_is_selected_by_its_full_or_its_short_name() {
+        let full = format!("extension_{APP}_LoyaltyId");
+        let upper = format!("extension_{}_LoyaltyId", APP.to_uppercase());
+        let other = format!("extension_{}_LoyaltyId", "f".repeat(32));
+        let short = "extension_LoyaltyId";
+        let send =
+            |listed: &str, came: &str| Selection::to_send(&names(&[listed]), true).passes(came).is_some();
+        let receive =
+            |listed: &str, came: &str| Selection::to_receive(&names(&[listed])).passes(came).is_some();
+        let rows = [
+            (short, full.as_str(), true, true),
+            (short, other.as_str(), true, true),
+            (short, short, true, true),
+            (full.as_str(), full.as_str(), true, true),
+            (full.as_str(), upper.as_str(), true, true),
+            (full.as_str(), other.as_str(), false, false),
+            (full.as_str(), short, false, true),
+            (short, "LoyaltyId", false, false),
+        ];
+        for (listed, came, sends, receives) in rows {
+            assert_eq!(send(listed, came), sends, "send {listed} {came}");
+            assert_eq!(receive(listed, came), receives, "receive {listed} {came}");
+        }
+    }
+
+    #[test]
+    fn a_null_is_not_passed_on_and_an_empty_text_is() {
+        let selection = Selection::to_receive(&names(&["city", "extension_Code"]));
+        let members = object::read(r#"{"city":null,"extension_Code":"","action":"Continue"}"#).unwrap();
+        let selected = selection.apply(&members);
+        assert_eq!(object_of(&selected.claims), r#"{"extension_Code":""}"#);
+        assert!(selected.null_claim);
+        assert!(selected.dropped.is_empty(), "the envelope is no claim");
+    }
+
+    #[test]
+    fn the_listed_order_does_not_matter() {
+        let all = ["zip", "alpha", "extension_Zeta", "extension_Alpha", "email_address", "clientId"];
+        let mut listed = names(&all);
+        for _ in 0..all.len() {
+            listed.rotate_left(1);
+            let selection = Selection::to_send(&listed, true);
+            for name in all.iter().chain(&["identities", "ui_locales"]) {
+                assert_eq!(selection.passes(name), Some(*name), "{name}");
+            }
+            assert_eq!(selection.passes("client_id"), Some("clientId"));
+            assert_eq!(selection.passes("beta"), None);
+        }
+    }
+}

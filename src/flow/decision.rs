@@ -1,0 +1,67 @@
+//! What the identity provider is told.
+
+use std::fmt;
+
+/// Claims as they travel: the members of a JSON object without its braces, values byte for byte as written.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    members: Vec<u8>,
+}
+
+impl Claims {
+    /// Adds one claim; `value` is JSON text that has been checked and is copied as it is.
+    pub(crate) fn push(&mut self, name: &str, value: &str) {
+        if !self.members.is_empty() {
+            self.members.push(b',');
+        }
+        super::claims::write_json_string(&mut self.members, name);
+        self.members.push(b':');
+        self.members.extend_from_slice(value.as_bytes());
+    }
+
+    /// `"name":value` pairs joined by commas; empty if there is no claim.
+    pub fn members(&self) -> &[u8] {
+        &self.members
+    }
+
+    /// Whether there is no claim.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}
+
+impl fmt::Debug for Claims {
+    /// Without the claims.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims").field("bytes", &self.members.len()).finish()
+    }
+}
+
+/// A flow decision: one of the three answers of an API connector.
+#[derive(Clone, PartialEq, Eq)]
+pub enum FlowDecision {
+    /// The user flow goes on, with these claims taken over.
+    Continue(Claims),
+    /// The user flow ends with a page that shows the message.
+    ShowBlockPage(String),
+    /// The attribute page is shown again with the message.
+    ValidationError(String),
+}
+
+impl FlowDecision {
+    /// The `action` of the wire, which is also the label.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Continue(_) => "Continue",
+            Self::ShowBlockPage(_) => "ShowBlockPage",
+            Self::ValidationError(_) => "ValidationError",
+        }
+    }
+}
+
+impl fmt::Debug for FlowDecision {
+    /// Without claims and message: an API may put a name or an address into what it tells the user.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

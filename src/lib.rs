@@ -1,0 +1,3 @@
+//! claimgate stands between an identity provider and a customer's web APIs.
+
+pub mod flow;

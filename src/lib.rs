@@ -1,3 +1,4 @@
 //! claimgate stands between an identity provider and a customer's web APIs.
 
+pub mod config;
 pub mod flow;

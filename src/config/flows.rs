@@ -1,0 +1,225 @@
+//! `user_flows`: which hook calls which connector, and who may call it.
+
+use std::time::Duration;
+
+use crate::flow::{OnFailure, Step};
+
+use super::{
+    callers::{ReadCaller, shared_credentials},
+    connectors::{MAX_MESSAGE, ReadConnector, message},
+    fields::{Context, Entry, Fields, one_of},
+    keys::{self, Kind},
+    model::{Hook, Name, UserFlow},
+    ports::duration,
+    problem::{Wrong, quoted},
+    similar::nearest,
+    tree::Value,
+    units,
+};
+
+/// What the flows refer to. `None` where the section itself could not be read, so that no name can be judged.
+pub(super) struct Known<'c, 't> {
+    pub(super) callers: Option<&'c [ReadCaller<'t>]>,
+    pub(super) connectors: Option<&'c [ReadConnector<'t>]>,
+}
+
+/// `user_flows`
+pub(super) fn user_flows<'t>(
+    cx: &mut Context<'t>,
+    entry: &Entry<'t>,
+    known: &Known<'_, 't>,
+) -> Option<Vec<UserFlow>> {
+    let named = cx.named(entry)?;
+    named
+        .into_iter()
+        .map(|(name, entry)| user_flow(cx, name, &entry, known))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .collect()
+}
+
+/// Warns about callers and connectors that no user flow names.
+pub(super) fn unused<'t>(cx: &mut Context<'t>, known: &Known<'_, 't>) {
+    for caller in known.callers.into_iter().flatten().filter(|caller| !caller.used.get()) {
+        cx.warn(
+            &caller.entry,
+            Wrong::new(format!("no user flow names caller {}", quoted(caller.name.as_str()))),
+        );
+    }
+    for connector in known.connectors.into_iter().flatten().filter(|connector| !connector.used.get()) {
+        cx.warn(
+            &connector.entry,
+            Wrong::new(format!("no hook calls connector {}", quoted(connector.name.as_str()))),
+        );
+    }
+}
+
+fn user_flow<'t>(
+    cx: &mut Context<'t>,
+    name: Name,
+    entry: &Entry<'t>,
+    known: &Known<'_, 't>,
+) -> Option<UserFlow> {
+    let fields = Fields::open(cx, &keys::USER_FLOW, entry)?;
+    let callers = fields.get(cx, "callers").and_then(|entry| callers(cx, &name, &entry, known));
+    let answer_within = fields.value(cx, "answer_within", duration);
+    let mut hooks = Vec::new();
+    let mut written = 0;
+    for step in Step::ALL {
+        if let Some(entry) = fields.get(cx, step.as_str()) {
+            written += 1;
+            hooks.extend(hook(cx, step, &entry, (&name, answer_within), known));
+        }
+    }
+    if written == 0 {
+        let steps = Step::ALL.map(Step::as_str).join(", ");
+        cx.wrong_key(
+            entry,
+            Wrong::new("a user flow needs at least one step").help(format!("steps: {steps}")),
+        );
+    }
+    Some(UserFlow { name, callers: callers?, answer_within: answer_within?, hooks })
+}
+
+fn callers<'t>(
+    cx: &mut Context<'t>,
+    flow: &Name,
+    entry: &Entry<'t>,
+    known: &Known<'_, 't>,
+) -> Option<Vec<usize>> {
+    let items = cx.list(entry)?;
+    if items.is_empty() {
+        cx.wrong_value(
+            entry,
+            Wrong::new("nobody could call this user flow").help("name at least one caller"),
+        );
+        return None;
+    }
+    let callers = known.callers?;
+    let mut found: Vec<usize> = Vec::new();
+    for item in items {
+        let find = |text: &str| position(text, "caller", callers.iter().map(|caller| &caller.name));
+        let Some(index) = cx.parsed(&item, find) else { continue };
+        callers[index].used.set(true);
+        if found.contains(&index) {
+            let name = quoted(callers[index].name.as_str());
+            cx.wrong_value(&item, Wrong::new(format!("{name} stands here twice")));
+        } else {
+            found.push(index);
+        }
+    }
+    let named: Vec<&ReadCaller<'t>> = found.iter().map(|index| &callers[*index]).collect();
+    shared_credentials(cx, flow, &named);
+    Some(found)
+}
+
+fn hook<'t>(
+    cx: &mut Context<'t>,
+    step: Step,
+    entry: &Entry<'t>,
+    flow: (&Name, Option<Duration>),
+    known: &Known<'_, 't>,
+) -> Option<Hook> {
+    let fields = Fields::open(cx, &keys::HOOK, entry)?;
+    let connector = fields.get(cx, "connector").and_then(|entry| {
+        let connectors = known.connectors?;
+        let find =
+            |text: &str| position(text, "connector", connectors.iter().map(|connector| &connector.name));
+        let index = cx.parsed(&entry, find)?;
+        connectors[index].used.set(true);
+        in_time(cx, &entry, &connectors[index], flow);
+        Some(index)
+    });
+    let on_failure = fields.get(cx, "on_failure").and_then(|entry| on_failure(cx, step, &entry));
+    Some(Hook { step, connector: connector?, on_failure: on_failure? })
+}
+
+/// A connector must be able to end within the time of every user flow that calls it.
+fn in_time<'t>(
+    cx: &mut Context<'t>,
+    hook: &Entry<'t>,
+    connector: &ReadConnector<'t>,
+    (flow, answer_within): (&Name, Option<Duration>),
+) {
+    let Some(limit) = answer_within else { return };
+    for (key, value, written) in connector.within.iter().flatten() {
+        // A call may take all of the time; waiting for it may not, for then nothing would be left.
+        let fits = if *key == "wait" { *value < limit } else { *value <= limit };
+        if !fits {
+            let (name, limit) = (quoted(connector.name.as_str()), units::show_duration(limit));
+            let relation = if *key == "wait" { "not shorter than" } else { "longer than" };
+            let value = units::show_duration(*value);
+            let wrong = Wrong::new(format!(
+                "{key} ({value}) of connector {name} is {relation} answer_within ({limit}) of user flow {}",
+                quoted(flow.as_str())
+            ));
+            cx.wrong_value(
+                written.as_ref().unwrap_or(hook),
+                wrong.help(format!("shorten {key} or raise answer_within")),
+            );
+        }
+    }
+}
+
+fn on_failure<'t>(cx: &mut Context<'t>, step: Step, entry: &Entry<'t>) -> Option<OnFailure> {
+    let stated = if let (Value::Scalar(text), Kind::WordOr(words, section)) = (&entry.node.value, entry.kind)
+    {
+        let with_message = || nearest(text, section.keys.iter().map(|key| key.name));
+        let word = cx.parsed(entry, |text| match (one_of(words, text), with_message()) {
+            (Err(_), Some(key)) => {
+                Err(Wrong::new(format!("`{key}` needs a message"))
+                    .help(format!("write {{ {key}: MESSAGE }}")))
+            }
+            (Err(wrong), None) if nearest(text, words.iter().copied()).is_none() => {
+                Err(wrong.help("write { block: MESSAGE }, { validation_error: MESSAGE }, continue or error"))
+            }
+            (word, _) => word,
+        })?;
+        if word == "continue" { OnFailure::Continue } else { OnFailure::Error }
+    } else {
+        let fields = Fields::open(cx, &keys::ON_FAILURE, entry)?;
+        let shown = |text: &str| message(text, MAX_MESSAGE);
+        match (fields.get(cx, "block"), fields.get(cx, "validation_error")) {
+            (Some(block), None) => OnFailure::Block(cx.parsed(&block, shown)?),
+            (None, Some(validation)) => OnFailure::ValidationError(cx.parsed(&validation, shown)?),
+            (block, _) => {
+                let message =
+                    if block.is_some() { "only one answer is possible" } else { "no answer is stated" };
+                cx.wrong_key(entry, Wrong::new(message).help("write either `block` or `validation_error`"));
+                return None;
+            }
+        }
+    };
+    if !stated.allowed_at(step) {
+        let wrong = match stated {
+            OnFailure::ValidationError(_) => {
+                Wrong::new(format!("`validation_error` is not possible at {step}"))
+                    .help("no form is shown there; write { block: MESSAGE }, continue or error")
+            }
+            _ => Wrong::new(format!("`block` is not possible at {step}"))
+                .help("the identity provider takes no refusal there; write continue or error"),
+        };
+        cx.wrong_value(entry, wrong);
+        return None;
+    }
+    if stated == OnFailure::Continue && step != Step::PreTokenIssuance {
+        let wrong = Wrong::new("with `continue` a user signs up unchecked whenever the API fails")
+            .help("write { block: MESSAGE } if the API decides who may sign up");
+        cx.warn(entry, wrong);
+    }
+    Some(stated)
+}
+
+fn position<'n>(
+    text: &str,
+    what: &str,
+    names: impl Iterator<Item = &'n Name> + Clone,
+) -> Result<usize, Wrong> {
+    names.clone().position(|name| name.as_str() == text).ok_or_else(|| {
+        let meant = nearest(text, names.clone().map(Name::as_str));
+        Wrong::new(format!("there is no {what} {}", quoted(text))).help_or(meant, || {
+            let some: Vec<&str> = names.map(Name::as_str).take(10).collect();
+            format!("there is: {}", some.join(", "))
+        })
+    })
+}

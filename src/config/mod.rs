@@ -1,0 +1,141 @@
+//! The configuration: the file as written, read into types that the program may trust.
+//!
+//! [`read`] is the only way in: it reports all problems at once, each with its place. The text becomes a tree
+//! (`tree`: every key and value knows its place), and each section is lowered from the tree to the types of
+//! `model` by the keys that [`keys`] declares. A problem in one key never hides a problem in another; only a YAML
+//! syntax error ends the reading early.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+mod callers;
+mod connectors;
+mod credentials;
+mod endpoint;
+mod fields;
+mod flows;
+pub mod keys;
+mod model;
+mod ports;
+mod problem;
+mod secret;
+mod similar;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod units;
+
+pub use model::{
+    Admin, Basic, Caller, Config, Connector, Endpoint, HeaderKey, Hook, Listen, MissingAction, Name, Per,
+    RateLimit, Roots, Shutdown, UserFlow,
+};
+pub use problem::{Place, Problem, Report, Severity};
+pub use secret::Secret;
+
+use fields::{Context, Entry, Fields};
+
+/// Largest configuration file, in bytes.
+pub const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// Whether the secrets that the configuration refers to are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// From file and environment; one that cannot be read is a problem.
+    Load,
+    /// Nothing is read, and every secret is [`Secret::MASK`]: for a check away from the place of operation.
+    Skip,
+}
+
+/// What became of a configuration.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The configuration, unless the report has an error.
+    pub config: Option<Config>,
+    /// What is wrong with it.
+    pub report: Report,
+}
+
+/// Why there is no text to read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be opened or read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// The file is not UTF-8.
+    #[error("is not UTF-8")]
+    NotUtf8,
+    /// The file is larger than [`MAX_FILE`].
+    #[error("is larger than 4 MiB")]
+    TooLarge,
+}
+
+/// Reads a configuration file. Files that it refers to are relative to its directory.
+pub fn load(path: &Path, secrets: Secrets) -> Result<Outcome, ReadError> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(ReadError::TooLarge);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| ReadError::NotUtf8)?;
+    Ok(read(&path.to_string_lossy(), &text, secrets))
+}
+
+/// Reads a configuration. `source_name` is what the report calls it; files that it refers to are relative to that
+/// name's directory.
+pub fn read(source_name: &str, text: &str, secrets: Secrets) -> Outcome {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let base = Path::new(source_name).parent().unwrap_or_else(|| Path::new(""));
+    let (config, problems) = match tree::parse(text) {
+        Ok(root) => {
+            let mut cx = Context::new(text, base, secrets);
+            (lower(&mut cx, &Entry::root(&root)), cx.problems)
+        }
+        Err(error) => (None, vec![error.into()]),
+    };
+    let report = Report::new(source_name, problems);
+    let config = config.filter(|_| report.errors() == 0);
+    debug_assert_eq!(config.is_none(), report.errors() > 0, "what is not read is reported");
+    Outcome { config, report }
+}
+
+impl From<tree::SyntaxError> for Problem {
+    fn from(error: tree::SyntaxError) -> Self {
+        Self {
+            severity: Severity::Error,
+            place: Place { line: error.line, column: error.column },
+            path: String::new(),
+            message: error.message,
+            help: None,
+            // What could not be read may be a secret.
+            excerpt: None,
+        }
+    }
+}
+
+fn lower<'t>(cx: &mut Context<'t>, root: &Entry<'t>) -> Option<Config> {
+    let fields = Fields::open(cx, &keys::ROOT, root)?;
+    let (listen, hooks) =
+        fields.section(cx, "listen").map_or((None, None), |fields| ports::listen(cx, &fields));
+    let admin = fields.section(cx, "admin").and_then(|fields| ports::admin(cx, &fields, hooks));
+    let shutdown = fields.section(cx, "shutdown").and_then(|fields| ports::shutdown(cx, &fields));
+    let callers = fields.get(cx, "callers").and_then(|entry| callers::callers(cx, &entry));
+    let connectors = fields.get(cx, "connectors").and_then(|entry| connectors::connectors(cx, &entry));
+    let known = flows::Known { callers: callers.as_deref(), connectors: connectors.as_deref() };
+    let before = cx.problems.len();
+    let user_flows = fields.get(cx, "user_flows").and_then(|entry| flows::user_flows(cx, &entry, &known));
+    if !cx.problems[before..].iter().any(|problem| problem.severity == Severity::Error) {
+        // With a misspelled reference in a flow, what it meant would look unused.
+        flows::unused(cx, &known);
+    }
+    Some(Config {
+        listen: listen?,
+        admin: admin?,
+        shutdown: shutdown?,
+        callers: callers?.into_iter().map(|read| read.caller).collect::<Option<_>>()?,
+        connectors: connectors?.into_iter().map(|read| read.connector).collect::<Option<_>>()?,
+        user_flows: user_flows?,
+    })
+}

@@ -1,0 +1,249 @@
+//! The checked configuration: what the rest of the program may trust.
+//!
+//! Nothing here is optional where a default applies, and no text stands where a type exists. The only way to such a
+//! value is [`super::read`], so a wrong one cannot be had.
+
+use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::flow::{OnFailure, Selection, Step};
+
+use super::Secret;
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The hook port.
+    pub listen: Listen,
+    /// The admin port.
+    pub admin: Admin,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// Who may call; in the order of the file.
+    pub callers: Vec<Caller>,
+    /// The web APIs; in the order of the file.
+    pub connectors: Vec<Connector>,
+    /// Which hook calls which connector; in the order of the file.
+    pub user_flows: Vec<UserFlow>,
+}
+
+/// `listen`: the hook port.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Connections at a time; further ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// Largest body of a hook, in bytes.
+    pub max_body: usize,
+    /// Longest time for a request head, and between two requests of a connection.
+    pub head_timeout: Duration,
+    /// Longest time for the body of a hook.
+    pub body_timeout: Duration,
+    /// Hooks at a time in the whole process.
+    pub max_in_flight: usize,
+}
+
+/// `admin`: the admin port.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// `shutdown`: how the process ends.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    /// Longest time for the hooks in flight after the first signal.
+    pub grace: Duration,
+}
+
+/// The name of a caller, connector or user flow: `[A-Za-z0-9_.-]{1,80}`, so it is safe in a path, a label and a log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The name, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        let dots_only = text.bytes().all(|byte| byte == b'.');
+        ((1..=80).contains(&text.len()) && text.bytes().all(fits) && !dots_only).then(|| Self(text.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `callers.NAME`: who may call, by any one of these credentials.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Its name.
+    pub name: Name,
+    /// HTTP Basic (RFC 7617).
+    pub basic: Vec<Basic>,
+    /// `?code=` in the query.
+    pub code: Vec<Secret>,
+    /// A key in a header.
+    pub header: Vec<HeaderKey>,
+    /// How many hooks it may send.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// A user name and a password (RFC 7617).
+#[derive(Clone, Debug)]
+pub struct Basic {
+    /// Without a colon.
+    pub username: String,
+    /// Any text.
+    pub password: Secret,
+}
+
+/// A key in a header.
+#[derive(Clone, Debug)]
+pub struct HeaderKey {
+    /// Which header; none of those that HTTP or claimgate itself gives a meaning.
+    pub name: http::HeaderName,
+    /// Its value; visible ASCII.
+    pub value: Secret,
+}
+
+/// A rate with an explicit burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many in each period.
+    pub count: NonZeroU32,
+    /// The period.
+    pub per: Per,
+    /// How many at once after a pause.
+    pub burst: NonZeroU32,
+}
+
+/// The period of a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Per {
+    /// `N/s`
+    Second,
+    /// `N/m`
+    Minute,
+}
+
+/// `connectors.NAME`: a web API and how to call it.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    /// Its name.
+    pub name: Name,
+    /// What people call it.
+    pub display_name: String,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Basic credentials for it.
+    pub basic: Option<Basic>,
+    /// A code for it, sent as `?code=…`.
+    pub code: Option<Secret>,
+    /// Which claims leave.
+    pub claims_to_send: Selection,
+    /// Which claims of its answer are taken over.
+    pub claims_to_receive: Selection,
+    /// Longest time for a call once it has a permit.
+    pub timeout: Duration,
+    /// Longest time for looking up the name, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// Largest body of an answer, in bytes.
+    pub max_answer: usize,
+    /// Which authorities its certificate may come from.
+    pub roots: Roots,
+    /// How many calls it takes.
+    pub rate_limit: Option<RateLimit>,
+    /// Calls at a time in the whole process.
+    pub max_in_flight: usize,
+    /// How long a hook waits for a permit.
+    pub wait: Duration,
+    /// Repairs are contract failures.
+    pub strict: bool,
+    /// What an answer without `action` means.
+    pub missing_action: MissingAction,
+    /// Shown to the user where the API refused without a message.
+    pub default_message: String,
+}
+
+/// `endpoint_url`, taken apart.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `https`
+    pub tls: bool,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// The port, also where the URL leaves it out.
+    pub port: u16,
+    /// Value of the Host header: the port only where it is not the scheme's own.
+    pub authority: String,
+    /// Path as sent, beginning with `/`.
+    pub path: String,
+    /// Query as sent, without the question mark. Masked wherever the endpoint is shown, for it may hold a key.
+    pub query: Option<String>,
+}
+
+impl fmt::Display for Endpoint {
+    /// The URL with its query masked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)?;
+        if self.query.is_some() { f.write_str("?***") } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    /// As [`fmt::Display`]: the query may hold a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `roots`: which authorities an API's certificate may come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// Mozilla's list, as compiled in.
+    Webpki,
+    /// The certificates of this PEM file alone.
+    File(PathBuf),
+}
+
+/// `missing_action`: what a 2xx answer without `action` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingAction {
+    /// A contract failure.
+    Fail,
+    /// Continue.
+    Continue,
+}
+
+/// `user_flows.NAME`: the hooks of one user flow.
+#[derive(Clone, Debug)]
+pub struct UserFlow {
+    /// Its name: the first segment of the endpoint's path after `/flows/`.
+    pub name: Name,
+    /// Who may call its hooks: positions in [`Config::callers`], in the order of the file.
+    pub callers: Vec<usize>,
+    /// Longest time from the complete request head to the answer.
+    pub answer_within: Duration,
+    /// Its hooks, at most one a step.
+    pub hooks: Vec<Hook>,
+}
+
+/// `user_flows.NAME.STEP`: one hook.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// When it fires.
+    pub step: Step,
+    /// Which API it calls: a position in [`Config::connectors`].
+    pub connector: usize,
+    /// What the identity provider gets for a failure.
+    pub on_failure: OnFailure,
+}

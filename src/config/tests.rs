@@ -1,0 +1,264 @@
+//! The rules, one row each; the samples; the defaults; and that no secret is ever shown.
+
+use std::{fs, path::Path, time::Duration};
+
+use crate::flow::{Selection, claims::ClaimName};
+
+use super::*;
+
+mod arbitrary;
+mod leaks;
+mod rules;
+
+/// A small valid file. A row of a table is this file with one part replaced.
+const GOOD: &str = "\
+listen:
+  address: 127.0.0.1:8080
+callers:
+  entra:
+    basic: { username: entra, password: { env: CARGO_PKG_NAME } }
+connectors:
+  check:
+    endpoint_url: https://api.example/check
+    authentication: none
+    claims_to_send: [displayName]
+    claims_to_receive: []
+user_flows:
+  sign-up:
+    callers: [entra]
+    postAttributeCollection:
+      connector: check
+      on_failure: { block: Try later. }
+";
+
+fn good(from: &str, to: &str) -> String {
+    assert_eq!(GOOD.matches(from).count(), 1, "{from:?} must stand once in the good file");
+    GOOD.replace(from, to)
+}
+
+fn config(text: &str) -> Config {
+    let Outcome { config, report } = read("claimgate.yaml", text, Secrets::Load);
+    config.unwrap_or_else(|| panic!("{report}"))
+}
+
+fn claim(name: &str) -> ClaimName {
+    ClaimName::parse(name).unwrap()
+}
+
+#[test]
+fn what_is_not_written_has_its_default() {
+    let Outcome { config, report } = read("claimgate.yaml", GOOD, Secrets::Load);
+    assert_eq!(report.to_string(), "");
+    let config = config.unwrap();
+    let Listen { address, max_connections, max_body, head_timeout, body_timeout, max_in_flight } =
+        config.listen;
+    assert_eq!(
+        (address.to_string().as_str(), max_connections, max_body),
+        ("127.0.0.1:8080", 4096, 64 * 1024)
+    );
+    assert_eq!(
+        (head_timeout, body_timeout, max_in_flight),
+        (Duration::from_secs(10), Duration::from_secs(5), 1024)
+    );
+    assert_eq!(config.admin.address.to_string(), "127.0.0.1:9090");
+    assert_eq!(config.shutdown.grace, Duration::from_secs(10));
+    let [connector] = &config.connectors[..] else { panic!("one connector") };
+    assert_eq!(connector.display_name, "check");
+    assert_eq!(
+        (connector.timeout, connector.connect_timeout),
+        (Duration::from_secs(2), Duration::from_secs(1))
+    );
+    assert_eq!((connector.max_answer, connector.max_in_flight), (64 * 1024, 64));
+    assert_eq!((connector.wait, &connector.roots), (Duration::from_millis(50), &Roots::Webpki));
+    assert_eq!((connector.strict, connector.missing_action), (false, MissingAction::Fail));
+    assert_eq!((connector.rate_limit, config.callers[0].rate_limit), (None, None));
+    assert!(!connector.default_message.is_empty());
+    assert_eq!(connector.claims_to_send, Selection::to_send(&[claim("displayName")], true));
+    assert_eq!(config.user_flows[0].answer_within, Duration::from_secs(4));
+}
+
+#[test]
+fn what_is_written_is_taken() {
+    let text = GOOD
+        .replace(
+            "127.0.0.1:8080",
+            "'[::1]:81'\n  max_connections: 1\n  max_body: 1MiB\n  head_timeout: 1m\n  body_timeout: 7ms\n  max_in_flight: 2\nadmin:\n  address: 127.0.0.2:81\nshutdown:\n  grace: 1h",
+        )
+        .replace(
+            "authentication: none\n",
+            "display_name: Ask\n    authentication: { code: { env: CARGO_PKG_NAME } }\n    send_ui_locales: false\n    timeout: 900ms\n    max_answer: 2B\n    rate_limit: { rate: 5/m, burst: 6 }\n    max_in_flight: 3\n    wait: 4ms\n    strict: true\n    default_message: 1.10\n",
+        )
+        .replace("{ block: Try later. }", "{ validation_error: \"0x10\" }")
+        .replace("    callers: [entra]", "    callers: [entra]\n    answer_within: 18s");
+    let config = config(&text);
+    let (listen, connector, flow) = (&config.listen, &config.connectors[0], &config.user_flows[0]);
+    assert_eq!((listen.max_connections, listen.max_body, listen.max_in_flight), (1, 1024 * 1024, 2));
+    assert_eq!(
+        (listen.head_timeout, listen.body_timeout),
+        (Duration::from_mins(1), Duration::from_millis(7))
+    );
+    assert_eq!(
+        (config.admin.address.to_string(), config.shutdown.grace.as_secs()),
+        ("127.0.0.2:81".into(), 3600)
+    );
+    assert_eq!((connector.display_name.as_str(), connector.default_message.as_str()), ("Ask", "1.10"));
+    assert_eq!(connector.code.as_ref().map(Secret::expose), Some(b"claimgate".as_slice()));
+    assert_eq!(connector.claims_to_send, Selection::to_send(&[claim("displayName")], false));
+    // Not written, so it follows the shorter timeout.
+    assert_eq!(
+        (connector.timeout, connector.connect_timeout),
+        (Duration::from_millis(900), connector.timeout)
+    );
+    let rate = connector.rate_limit.unwrap();
+    assert_eq!((rate.count.get(), rate.per, rate.burst.get()), (5, Per::Minute, 6));
+    assert_eq!((connector.max_answer, connector.max_in_flight, connector.strict), (2, 3, true));
+    assert_eq!(connector.wait, Duration::from_millis(4));
+    assert_eq!(flow.answer_within, Duration::from_secs(18));
+    assert_eq!(flow.hooks[0].on_failure, crate::flow::OnFailure::ValidationError("0x10".into()));
+}
+
+#[test]
+fn every_sample_loads_and_the_reference_mentions_every_key() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let mut loaded = 0;
+    for file in fs::read_dir(&directory).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let Outcome { config, report } = load(&path, Secrets::Skip).unwrap();
+            assert!(config.is_some() && report.errors() == 0, "{report}");
+            loaded += 1;
+        }
+    }
+    assert!(loaded >= 2);
+    let reference = fs::read_to_string(directory.join("claimgate.yaml")).unwrap();
+    for section in keys::ALL {
+        for key in section.keys {
+            assert!(reference.contains(&format!("{}:", key.name)), "{}.{}", section.name, key.name);
+            let keys::Presence::Default(value) = key.presence else { continue };
+            if section.name != "admin" && key.name != "plain_text" {
+                assert!(reference.contains(&format!("{}: {value}", key.name)), "{}: {value}", key.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_declared_key_is_read() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/claimgate.yaml")).unwrap();
+    let root = tree::parse(&text).ok().unwrap();
+    let mut cx = Context::new(&text, Path::new(""), Secrets::Skip);
+    assert!(lower(&mut cx, &Entry::root(&root)).is_some());
+    let declared =
+        keys::ALL.iter().flat_map(|section| section.keys.iter().map(|key| (section.name, key.name)));
+    // An undeclared key cannot be asked for: `Fields::key` would have panicked.
+    assert_eq!(cx.asked, declared.collect());
+}
+
+#[test]
+fn names_of_sections_are_unique() {
+    let names: std::collections::BTreeSet<_> = keys::ALL.iter().map(|section| section.name).collect();
+    assert_eq!(names.len(), keys::ALL.len());
+}
+
+#[test]
+fn a_secret_file_loses_exactly_one_newline() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("claimgate.yaml");
+    fs::write(&path, good("{ env: CARGO_PKG_NAME }", "{ file: secret }")).unwrap();
+    for (contents, expected) in [
+        ("abc", Ok("abc")),
+        ("abc\n", Ok("abc")),
+        ("abc\r\n", Ok("abc")),
+        (" abc ", Ok(" abc ")),
+        ("abc\n\n", Err("control character")),
+        ("abc\r", Err("control character")),
+        ("", Err("is empty")),
+        ("\n", Err("is empty")),
+        ("\r\n", Err("is empty")),
+    ] {
+        fs::write(directory.path().join("secret"), contents).unwrap();
+        let Outcome { config, report } = load(&path, Secrets::Load).unwrap();
+        match expected {
+            Ok(secret) => {
+                assert_eq!(config.unwrap().callers[0].basic[0].password.expose(), secret.as_bytes());
+            }
+            Err(part) => {
+                assert_eq!((report.errors(), report.problems().len()), (1, 1), "{report}");
+                assert!(report.problems()[0].message.contains(part), "{report}");
+                assert_eq!(report.problems()[0].place.line, 5);
+                assert!(!report.to_string().contains("abc"));
+            }
+        }
+    }
+    fs::remove_file(directory.path().join("secret")).unwrap();
+    let Outcome { config, report } = load(&path, Secrets::Load).unwrap();
+    assert!(config.is_none() && report.problems()[0].message.contains("cannot be read"), "{report}");
+    let skipped = load(&path, Secrets::Skip).unwrap();
+    assert_eq!(skipped.report.problems().len(), 0);
+    assert_eq!(skipped.config.unwrap().callers[0].basic[0].password.expose(), Secret::MASK.as_bytes());
+}
+
+#[test]
+fn a_file_of_roots_must_be_there_and_hold_something() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("claimgate.yaml");
+    fs::write(&path, good("authentication: none", "authentication: none\n    roots: { file: roots.pem }"))
+        .unwrap();
+    let message = |secrets| {
+        load(&path, secrets).unwrap().report.problems().first().map(|p| (p.severity, p.message.clone()))
+    };
+    assert!(
+        message(Secrets::Load)
+            .is_some_and(|(severity, text)| severity == Severity::Error && text.contains("cannot be read"))
+    );
+    assert!(
+        message(Secrets::Skip)
+            .is_some_and(|(severity, text)| severity == Severity::Warning && text.contains("not exist"))
+    );
+    let roots =
+        |secrets| load(&path, secrets).unwrap().config.map(|config| config.connectors[0].roots.clone());
+    assert_eq!(roots(Secrets::Skip), Some(Roots::Webpki), "something to be put to work with");
+    fs::write(directory.path().join("roots.pem"), "").unwrap();
+    for secrets in [Secrets::Load, Secrets::Skip] {
+        assert!(message(secrets).is_some_and(|(_, text)| text.contains("no certificate")));
+        assert_eq!(roots(secrets), None);
+    }
+    fs::write(directory.path().join("roots.pem"), "read when TLS is set up").unwrap();
+    for secrets in [Secrets::Load, Secrets::Skip] {
+        assert_eq!(message(secrets), None);
+        assert_eq!(roots(secrets), Some(Roots::File(directory.path().join("roots.pem"))));
+    }
+}
+
+#[test]
+fn a_file_that_gives_no_text_is_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("claimgate.yaml");
+    assert!(matches!(load(&path, Secrets::Load), Err(ReadError::Io(_))));
+    fs::write(&path, b"a: \xff").unwrap();
+    assert!(matches!(load(&path, Secrets::Load), Err(ReadError::NotUtf8)));
+    let limit = usize::try_from(MAX_FILE).unwrap();
+    fs::write(&path, "#".repeat(limit + 1)).unwrap();
+    assert!(matches!(load(&path, Secrets::Load), Err(ReadError::TooLarge)));
+    fs::write(&path, "#".repeat(limit)).unwrap();
+    assert!(load(&path, Secrets::Load).is_ok());
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
+    let text = format!("\u{feff}{}", GOOD.replace('\n', "\r\n"));
+    assert_eq!(format!("{:?}", config(&text)), format!("{:?}", config(GOOD)));
+    let broken = read("c.yaml", &text.replace("connector: check", "conector: check"), Secrets::Load).report;
+    let places: Vec<_> =
+        broken.problems().iter().map(|problem| (problem.place.line, problem.place.column)).collect();
+    assert_eq!(places, [(15, 5), (16, 7)], "{broken}");
+}
+
+#[test]
+fn anchors_and_merge_keys_are_read_through() {
+    let text = good("    claims_to_send: [displayName]\n", "    claims_to_send: &claims [displayName]\n")
+        .replace("claims_to_receive: []", "claims_to_receive: *claims");
+    let received = &config(&text).connectors[0].claims_to_receive;
+    assert_eq!(*received, Selection::to_receive(&[claim("displayName")]));
+}

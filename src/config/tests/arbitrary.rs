@@ -1,0 +1,76 @@
+//! Whatever the file holds, reading it ends with a report whose places are in the file.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What an edit puts in: everything that has a meaning to YAML, and values that no key expects.
+const PARTS: &[&str] = &[
+    "",
+    " ",
+    "\n",
+    "  ",
+    "\t",
+    ":",
+    ": ",
+    "- ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "\"",
+    "'",
+    "#",
+    "&a ",
+    "*a",
+    "!x ",
+    "<<: *a\n",
+    "|",
+    "~",
+    "null",
+    "é",
+    "\u{1f600}",
+    "0",
+    "1s",
+    "none",
+    "basic",
+    "code",
+    "callers:\n",
+    "connector: check",
+    "---\n",
+    "\r\n",
+];
+
+fn reference() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/claimgate.yaml")).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_edit_ends_in_a_configuration_or_in_errors_with_a_place(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..12, prop::sample::select(PARTS)), 1..5),
+        large in any::<bool>(),
+    ) {
+        let mut text: Vec<char> = if large { reference().chars().collect() } else { GOOD.chars().collect() };
+        for (at, removed, put) in edits {
+            let start = at.index(text.len() + 1);
+            let end = (start + removed).min(text.len());
+            text.splice(start..end, put.chars());
+        }
+        let text: String = text.into_iter().collect();
+        let Outcome { config, report } = read("claimgate.yaml", &text, Secrets::Skip);
+        prop_assert_eq!(config.is_none(), report.errors() > 0, "{}", report);
+        prop_assert!(report.problems().is_sorted_by_key(|problem| problem.place));
+        // The end of the file is a place too: one line and one column behind the last ones.
+        let lines: Vec<&str> = text.split(['\n', '\r']).collect();
+        for problem in report.problems() {
+            prop_assert!(problem.place.line as usize <= lines.len() + 1, "{}", report);
+            prop_assert!(problem.place.column >= 1 && !problem.message.is_empty());
+            let one_line = [&problem.message, &problem.path].into_iter().chain(&problem.help);
+            prop_assert!(one_line.into_iter().all(|text| !text.contains(char::is_control)), "{}", report);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Text in a log line, and which names may stand in one.
+
+/// Whether the name of a claim may stand in a log although it came over the wire: `[A-Za-z0-9_]{1,80}`.
+///
+/// Anybody who may call can choose such a name, so it is held to a form that holds no sentence, address or escape code.
+pub(super) fn loggable_name(name: &str) -> bool {
+    (1..=80).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Appends `text` as a JSON string.
+pub(super) fn push_json_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    push_escaped(out, text);
+    out.push(b'"');
+}
+
+/// Appends `text` with all but printable ASCII as JSON escapes (RFC 8259 section 7).
+///
+/// One rule keeps everything out that could end a line, hide text or steer a terminal: line separators, control
+/// characters of both ranges, marks of writing direction.
+pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    // Without an early exit the compiler checks many bytes at a time, and hardly any text has one to escape.
+    if !text.bytes().fold(false, |any, byte| any | needs_escape(byte)) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(needs_escape) {
+        let (plain, tail) = rest.split_at(at);
+        out.extend_from_slice(plain.as_bytes());
+        let mut characters = tail.chars();
+        if let Some(character) = characters.next() {
+            push_escape(out, character);
+        }
+        rest = characters.as_str();
+    }
+    out.extend_from_slice(rest.as_bytes());
+}
+
+/// Appends the number in decimal.
+pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
+    push_padded(out, number, 1);
+}
+
+/// Appends the number in decimal with zeros in front up to `width` digits, at most 20.
+pub(super) fn push_padded(out: &mut Vec<u8>, mut number: u64, width: usize) {
+    // u64::MAX has 20 digits.
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    while number > 0 {
+        first -= 1;
+        // A remainder of ten is below ten.
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    first = first.min(digits.len().saturating_sub(width));
+    out.extend_from_slice(&digits[first..]);
+}
+
+fn needs_escape(byte: u8) -> bool {
+    !(b' '..=b'~').contains(&byte) || byte == b'"' || byte == b'\\'
+}
+
+fn push_escape(out: &mut Vec<u8>, character: char) {
+    match character {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        _ => {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                out.extend_from_slice(b"\\u");
+                for shift in [12, 8, 4, 0] {
+                    out.push(b"0123456789abcdef"[usize::from(*unit >> shift & 0xf)]);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_string_reads_back_and_is_printable_ascii(text in any::<String>()) {
+            let json = written(|out| push_json_string(out, &text));
+            prop_assert!(json.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{json}");
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn a_number_is_written_as_std_writes_it(number: u64, width in 1_usize..=20) {
+            prop_assert_eq!(written(|out| push_number(out, number)), number.to_string());
+            prop_assert_eq!(written(|out| push_padded(out, number, width)), format!("{number:0width$}"));
+        }
+    }
+
+    #[test]
+    fn what_could_forge_a_line_is_escaped() {
+        let cases = [
+            ("a\nb\r\t", r"a\nb\r\t"),
+            ("\u{1b}[31m\u{0}\u{7f}", r"\u001b[31m\u0000\u007f"),
+            ("\u{85}\u{2028}\u{2029}\u{202e}", r"\u0085\u2028\u2029\u202e"),
+            (r#"say "hi" \ bye"#, r#"say \"hi\" \\ bye"#),
+            ("ä😀", r"\u00e4\ud83d\ude00"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(written(|out| push_escaped(out, text)), expected);
+        }
+    }
+
+    #[test]
+    fn zero_has_a_digit() {
+        assert_eq!(written(|out| push_number(out, 0)), "0");
+    }
+
+    #[test]
+    fn a_name_from_the_wire_is_loggable_only_in_the_narrow_form() {
+        let longest = "a".repeat(80);
+        for name in
+            ["a", "displayName", "extension_0123456789abcdef0123456789abcdef_LoyaltyId", longest.as_str()]
+        {
+            assert!(loggable_name(name), "{name}");
+        }
+        let too_long = "a".repeat(81);
+        for name in ["", "a b", "a.b", "ann@contoso.com", "a-b", "ä", "a\n", "\u{202e}a", too_long.as_str()]
+        {
+            assert!(!loggable_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Every metric of claimgate: name, type, labels, help. The one source of all four.
+
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Durations in seconds, counted in buckets from 1 ms to 20 s.
+    Histogram,
+}
+
+impl MetricKind {
+    /// The word of the text format's `# TYPE` line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric as operators meet it.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricRow {
+    /// The whole name, with its prefix and its unit.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: MetricKind,
+    /// Its labels; values come from the configuration or from closed sets.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+/// Edges of every histogram, in seconds: where the deadlines of identity providers and of connectors live.
+pub(super) const BUCKETS: [f64; 17] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0];
+
+/// Every metric of claimgate, in the order of a hook's life. `process_*` (Linux only) stands beside them.
+#[rustfmt::skip]
+pub const METRIC_TABLE: [MetricRow; 15] = [
+    REQUESTS, REQUEST_DURATION, DEADLINE_REMAINING, UPSTREAM_REQUESTS, UPSTREAM_DURATION, FALLBACK_DECISIONS,
+    CALLER_FAILURES, CREDENTIAL_USES, CLAIMS_DROPPED, ANSWER_REPAIRS, RATE_LIMITED, IN_FLIGHT_HOOKS,
+    LOG_LINES_DROPPED, PANICS, BUILD_INFO,
+];
+
+macro_rules! rows {
+    ($($row:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(pub(super) const $row: MetricRow = MetricRow {
+            name: concat!("claimgate_", $name),
+            kind: MetricKind::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        };)+
+    };
+}
+
+#[rustfmt::skip]
+rows! {
+    REQUESTS = Counter "requests_total" ["user_flow", "step", "decision", "outcome"]
+        "Requests on the hook port, by what the identity provider was told and how it came to that.";
+    REQUEST_DURATION = Histogram "request_duration_seconds" ["user_flow", "step"]
+        "Time from the complete request head to the answer.";
+    DEADLINE_REMAINING = Histogram "deadline_remaining_seconds" ["user_flow", "step"]
+        "What was left of answer_within when the hook was answered.";
+    UPSTREAM_REQUESTS = Counter "upstream_requests_total" ["connector", "reason"]
+        "Calls to the API, by the reason of their failure; none means that it answered with a decision.";
+    UPSTREAM_DURATION = Histogram "upstream_duration_seconds" ["connector"]
+        "Time that a call to the API took, whatever came of it.";
+    FALLBACK_DECISIONS = Counter "fallback_decisions_total" ["user_flow", "step", "reason", "decision"]
+        "Hooks that on_failure answered, by the reason of the failure.";
+    CALLER_FAILURES = Counter "caller_failures_total" ["reason"]
+        "Requests that failed through the caller: wrong credential, wrong path, broken hook, hung up.";
+    CREDENTIAL_USES = Counter "credential_uses_total" ["caller", "credential"]
+        "Hooks authenticated by this credential; shows when an old one is no longer used.";
+    CLAIMS_DROPPED = Counter "claims_dropped_total" ["connector", "direction"]
+        "Claims that were not selected and went no further: sent to the API, or received from it.";
+    ANSWER_REPAIRS = Counter "answer_repairs_total" ["connector", "repair"]
+        "Answers of the API that were accepted although they are not in the documented form.";
+    RATE_LIMITED = Counter "rate_limited_total" ["limit"]
+        "Hooks that a limit turned away.";
+    IN_FLIGHT_HOOKS = Gauge "in_flight_hooks" []
+        "Hooks being answered right now.";
+    LOG_LINES_DROPPED = Counter "log_lines_dropped_total" []
+        "Lines of the access log and diagnostics that could not be written: the reader is too slow or gone.";
+    PANICS = Counter "panics_total" []
+        "Defects of claimgate that were caught; each is worth a report.";
+    BUILD_INFO = Gauge "build_info" ["version"]
+        "Always 1; the version is the label.";
+}

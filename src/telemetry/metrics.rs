@@ -1,0 +1,330 @@
+//! The metrics: bound once per hook and connector, counted by plain calls.
+
+use std::{fmt, time::Duration};
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
+};
+
+use crate::flow::{Blame, Reason, Step};
+
+use super::{
+    AccessEvent, DecisionLabel, Direction, Limit, Outcome,
+    metric_table::{self as table, BUCKETS, MetricRow},
+};
+
+/// `Content-Type` of [`Metrics::encode`]: the Prometheus text format.
+pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Every metric of the process, in a registry of its own.
+///
+/// Cheap to clone: all clones count into the same metrics.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    deadline_remaining: HistogramVec,
+    upstream_requests: IntCounterVec,
+    upstream_duration: HistogramVec,
+    fallback_decisions: IntCounterVec,
+    caller_failures: IntCounterVec,
+    credential_uses: IntCounterVec,
+    claims_dropped: IntCounterVec,
+    answer_repairs: IntCounterVec,
+    rate_limited: [IntCounter; Limit::ALL.len()],
+    in_flight_hooks: IntGauge,
+    log_lines_dropped: IntCounter,
+    panics: IntCounter,
+}
+
+impl Metrics {
+    /// All metrics at their beginning.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let rate_limited = counters(&registry, &table::RATE_LIMITED);
+        let build_info = gauges(&registry, &table::BUILD_INFO);
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        register_process(&registry);
+        Self {
+            requests: counters(&registry, &table::REQUESTS),
+            request_duration: histograms(&registry, &table::REQUEST_DURATION),
+            deadline_remaining: histograms(&registry, &table::DEADLINE_REMAINING),
+            upstream_requests: counters(&registry, &table::UPSTREAM_REQUESTS),
+            upstream_duration: histograms(&registry, &table::UPSTREAM_DURATION),
+            fallback_decisions: counters(&registry, &table::FALLBACK_DECISIONS),
+            caller_failures: counters(&registry, &table::CALLER_FAILURES),
+            credential_uses: counters(&registry, &table::CREDENTIAL_USES),
+            claims_dropped: counters(&registry, &table::CLAIMS_DROPPED),
+            answer_repairs: counters(&registry, &table::ANSWER_REPAIRS),
+            rate_limited: Limit::ALL.map(|limit| rate_limited.with_label_values(&[limit.as_str()])),
+            in_flight_hooks: gauges(&registry, &table::IN_FLIGHT_HOOKS).with_label_values(NO_LABELS),
+            log_lines_dropped: counters(&registry, &table::LOG_LINES_DROPPED).with_label_values(NO_LABELS),
+            panics: counters(&registry, &table::PANICS).with_label_values(NO_LABELS),
+            registry,
+        }
+    }
+
+    /// The metrics of one hook. Binding the same hook again goes on counting where it stood.
+    pub fn for_hook(&self, user_flow: &str, step: Step) -> HookMetrics {
+        self.bind_hook(user_flow, step.as_str(), &POSSIBLE)
+    }
+
+    /// The metrics of requests that were refused before their hook was known.
+    ///
+    /// Their `user_flow` and `step` are empty, which Prometheus takes for absent.
+    pub fn unrouted(&self) -> HookMetrics {
+        const POSSIBLE: [Ending; 2] =
+            [(DecisionLabel::Error, Outcome::Refused), (DecisionLabel::None, Outcome::Abandoned)];
+        self.bind_hook("", "", &POSSIBLE)
+    }
+
+    /// The metrics of one connector.
+    pub fn for_connector(&self, connector: &str) -> ConnectorMetrics {
+        let dropped =
+            |direction: Direction| self.claims_dropped.with_label_values(&[connector, direction.as_str()]);
+        ConnectorMetrics {
+            connector: connector.to_owned(),
+            answered: self.upstream_requests.with_label_values(&[connector, "none"]),
+            duration: self.upstream_duration.with_label_values(&[connector]),
+            dropped_sent: dropped(Direction::Sent),
+            dropped_received: dropped(Direction::Received),
+            upstream_requests: self.upstream_requests.clone(),
+            answer_repairs: self.answer_repairs.clone(),
+        }
+    }
+
+    /// Counts the uses of one credential of a caller; `credential` is an identifier, never the credential itself.
+    pub fn for_caller_credential(&self, caller: &str, credential: &str) -> Counter {
+        Counter(self.credential_uses.with_label_values(&[caller, credential]))
+    }
+
+    /// Counts a hook as being answered until the guard is dropped.
+    pub fn enter_hook(&self) -> HookGauge<'_> {
+        self.in_flight_hooks.inc();
+        HookGauge(&self.in_flight_hooks)
+    }
+
+    /// Counts the lines of the access log and diagnostics that were not written.
+    pub fn log_lines_dropped(&self) -> Counter {
+        Counter(self.log_lines_dropped.clone())
+    }
+
+    /// Counts the panics that were caught.
+    pub fn panics(&self) -> Counter {
+        Counter(self.panics.clone())
+    }
+
+    /// The whole page in the text format of [`METRICS_CONTENT_TYPE`].
+    ///
+    /// Takes some milliseconds with many hooks, so it belongs on a thread that answers no hooks.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut page = Vec::with_capacity(64 * 1024);
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut page)
+            .expect("gathered families have a name and a metric, and memory takes every write");
+        page
+    }
+
+    fn bind_hook(&self, user_flow: &str, step: &str, possible: &[Ending]) -> HookMetrics {
+        let requests = possible
+            .iter()
+            .map(|&(decision, outcome)| {
+                let labels = [user_flow, step, decision.as_str(), outcome.as_str()];
+                ((decision, outcome), self.requests.with_label_values(&labels))
+            })
+            .collect();
+        HookMetrics {
+            user_flow: user_flow.to_owned(),
+            step: step.to_owned(),
+            requests,
+            duration: self.request_duration.with_label_values(&[user_flow, step]),
+            deadline_remaining: self.deadline_remaining.with_label_values(&[user_flow, step]),
+            metrics: self.clone(),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// A counter that is bound to its labels.
+#[derive(Clone, Debug)]
+pub struct Counter(IntCounter);
+
+impl Counter {
+    /// One more.
+    pub fn inc(&self) {
+        self.0.inc();
+    }
+
+    /// So many more.
+    pub fn inc_by(&self, count: u64) {
+        self.0.inc_by(count);
+    }
+
+    /// Where it stands.
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// One hook that is being answered; dropping it ends that, also when the future of the hook is cancelled.
+#[derive(Debug)]
+pub struct HookGauge<'m>(&'m IntGauge);
+
+impl Drop for HookGauge<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// The metrics of one hook.
+#[derive(Clone, Debug)]
+pub struct HookMetrics {
+    user_flow: String,
+    step: String,
+    requests: Vec<(Ending, IntCounter)>,
+    duration: Histogram,
+    deadline_remaining: Histogram,
+    metrics: Metrics,
+}
+
+impl HookMetrics {
+    /// Counts everything that follows from how a hook ended; call it once a hook, with what is logged.
+    ///
+    /// That is: the request, its durations, and by its reason the fallback, the caller's failure and the limit. The
+    /// call to the API, claims, repairs, the credential and a panic are counted where they happen.
+    pub fn record(&self, event: &AccessEvent<'_>) {
+        self.request(event.decision, event.outcome);
+        if let Some(total) = event.total {
+            self.duration.observe(total.as_secs_f64());
+        }
+        if let Some(remaining) = event.deadline_remaining {
+            self.deadline_remaining.observe(remaining.as_secs_f64());
+        }
+        let Some(reason) = event.reason else { return };
+        if event.outcome == Outcome::Fallback {
+            let labels = [&self.user_flow, &self.step, reason.as_str(), event.decision.as_str()];
+            self.metrics.fallback_decisions.with_label_values(&labels).inc();
+        }
+        if reason.blame() == Blame::Caller {
+            let label = event.credential_failure.unwrap_or(reason.as_str());
+            self.metrics.caller_failures.with_label_values(&[label]).inc();
+        }
+        if let Some(limit) = Limit::of(reason) {
+            self.metrics.rate_limited[limit as usize].inc();
+        }
+    }
+
+    fn request(&self, decision: DecisionLabel, outcome: Outcome) {
+        let bound = self.requests.iter().find(|(ending, _)| *ending == (decision, outcome));
+        if let Some((_, counter)) = bound {
+            counter.inc();
+        } else {
+            let labels = [&self.user_flow, &self.step, decision.as_str(), outcome.as_str()];
+            self.metrics.requests.with_label_values(&labels).inc();
+        }
+    }
+}
+
+/// The metrics of one connector.
+#[derive(Clone, Debug)]
+pub struct ConnectorMetrics {
+    connector: String,
+    answered: IntCounter,
+    duration: Histogram,
+    dropped_sent: IntCounter,
+    dropped_received: IntCounter,
+    upstream_requests: IntCounterVec,
+    answer_repairs: IntCounterVec,
+}
+
+impl ConnectorMetrics {
+    /// Counts a call to the API: how long it took, and the reason if it gave no decision.
+    pub fn call(&self, took: Duration, failure: Option<Reason>) {
+        self.duration.observe(took.as_secs_f64());
+        match failure {
+            None => self.answered.inc(),
+            Some(reason) => {
+                self.upstream_requests.with_label_values(&[&self.connector, reason.as_str()]).inc();
+            }
+        }
+    }
+
+    /// Counts claims that went no further.
+    pub fn claims_dropped(&self, direction: Direction, count: usize) {
+        let counter = match direction {
+            Direction::Sent => &self.dropped_sent,
+            Direction::Received => &self.dropped_received,
+        };
+        counter.inc_by(count as u64);
+    }
+
+    /// Counts a repair of the API's answer by its name.
+    pub fn answer_repaired(&self, repair: &'static str) {
+        self.answer_repairs.with_label_values(&[self.connector.as_str(), repair]).inc();
+    }
+}
+
+type Ending = (DecisionLabel, Outcome);
+
+/// The pairs that a hook can end with; they stand on the page from the start, so that `rate()` sees the first one.
+const POSSIBLE: [Ending; 9] = [
+    (DecisionLabel::Continue, Outcome::Api),
+    (DecisionLabel::ShowBlockPage, Outcome::Api),
+    (DecisionLabel::ValidationError, Outcome::Api),
+    (DecisionLabel::Continue, Outcome::Fallback),
+    (DecisionLabel::ShowBlockPage, Outcome::Fallback),
+    (DecisionLabel::ValidationError, Outcome::Fallback),
+    (DecisionLabel::Error, Outcome::Fallback),
+    (DecisionLabel::Error, Outcome::Refused),
+    (DecisionLabel::None, Outcome::Abandoned),
+];
+
+const NO_LABELS: &[&str] = &[];
+
+const WELL_FORMED: &str = "the table's names and labels are well-formed and each row is used once";
+
+fn counters(registry: &Registry, row: &MetricRow) -> IntCounterVec {
+    registered(registry, IntCounterVec::new(Opts::new(row.name, row.help), row.labels))
+}
+
+fn gauges(registry: &Registry, row: &MetricRow) -> IntGaugeVec {
+    registered(registry, IntGaugeVec::new(Opts::new(row.name, row.help), row.labels))
+}
+
+fn histograms(registry: &Registry, row: &MetricRow) -> HistogramVec {
+    let opts = HistogramOpts::new(row.name, row.help).buckets(BUCKETS.to_vec());
+    registered(registry, HistogramVec::new(opts, row.labels))
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> C {
+    let collector = collector.expect(WELL_FORMED);
+    registry.register(Box::new(collector.clone())).expect(WELL_FORMED);
+    collector
+}
+
+/// `process_*`: the crate reads them from /proc, so they exist on Linux only.
+fn register_process(registry: &Registry) {
+    #[cfg(target_os = "linux")]
+    registry
+        .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+        .expect("no other metric begins with process_");
+    #[cfg(not(target_os = "linux"))]
+    let _ = registry;
+}
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

@@ -1,0 +1,28 @@
+//! What operators see of a hook: metrics, access events, diagnostics.
+//!
+//! - [`Metrics`]: the only place with metric names; [`METRIC_TABLE`] is their one source.
+//! - [`AccessEvent`]: one line a hook, written on every path.
+//! - [`LogWriter`] and [`AccessLog`]: how lines leave the process without holding up a worker.
+//! - [`diagnostics`]: what the program has to say about itself, on standard error.
+//!
+//! Names of claims may pass through here; a claim's value or a secret never does, because no type here takes one.
+
+mod access;
+mod access_fields;
+mod claim_names;
+pub mod diagnostics;
+mod escape;
+mod labels;
+mod log_sink;
+mod metric_table;
+mod metrics;
+mod timestamp;
+
+pub use access::AccessEvent;
+pub use access_fields::{ACCESS_FIELDS, AccessField};
+pub use claim_names::ClaimNames;
+pub use diagnostics::LogFormat;
+pub use labels::{DecisionLabel, Direction, Limit, Outcome};
+pub use log_sink::{AccessLog, AccessLogFactory, LogWriter, Unwritten};
+pub use metric_table::{METRIC_TABLE, MetricKind, MetricRow};
+pub use metrics::{ConnectorMetrics, Counter, HookGauge, HookMetrics, METRICS_CONTENT_TYPE, Metrics};

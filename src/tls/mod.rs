@@ -1,0 +1,20 @@
+//! TLS: the only place that knows rustls' types. Only the client's side: claimgate towards a web API.
+//!
+//! - [`ClientTls`]: whom to trust and which name to expect; one for each TLS identity.
+//! - [`Stream`]: a connection, plain or encrypted, that can be asked whether it still is as it was left.
+//! - [`Fault`]: what went wrong in TLS, for the diagnostic log.
+//!
+//! The provider of cryptography is passed to every builder and never taken from the process: where features of two
+//! providers meet in one program, rustls cannot choose and panics at first use.
+
+mod client;
+mod fault;
+mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use client::{ClientTls, TlsSetupError};
+pub use fault::Fault;
+pub use stream::{Condition, Stream};

@@ -1,0 +1,119 @@
+//! A connection, plain or encrypted.
+
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    task::unconstrained,
+};
+use tokio_rustls::client::TlsStream;
+
+/// A connection to an API.
+#[derive(Debug)]
+pub enum Stream {
+    /// Without TLS.
+    Plain(TcpStream),
+    /// With TLS. Boxed: its state is over a kilobyte, and the pool moves connections around.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What an idle connection shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Neither a byte nor an end: it is as it was left.
+    Quiet,
+    /// A byte that nobody asked for.
+    Speaks,
+    /// Its end, or something of TLS that may be one.
+    Over,
+}
+
+impl Stream {
+    /// What an idle connection shows. After anything but [`Condition::Quiet`] it must not be used again.
+    ///
+    /// It is the kernel that is asked, with one system call: the runtime learns of what has come only when it next
+    /// turns to its driver, which a busy worker may not have done since. Records of TLS that carry no data, such as
+    /// the session tickets that a server sends after the handshake (RFC 8446 section 4.6.1), are taken in first and
+    /// do not count, if the runtime knows of them.
+    pub async fn condition(&mut self) -> Condition {
+        let inside = match self {
+            Self::Plain(_) => Condition::Quiet,
+            Self::Tls(tls) => take_in(tls).await,
+        };
+        if inside == Condition::Quiet { self.condition_in_kernel() } else { inside }
+    }
+
+    fn condition_in_kernel(&self) -> Condition {
+        let mut byte = [MaybeUninit::uninit(); 1];
+        match (SockRef::from(self.tcp()).peek(&mut byte), self) {
+            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => Condition::Quiet,
+            (Ok(1..), Self::Plain(_)) => Condition::Speaks,
+            // Under TLS the bytes may be anything.
+            (Ok(_) | Err(_), _) => Condition::Over,
+        }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+/// What TLS shows, having taken in what the runtime knows to have come.
+async fn take_in(tls: &mut TlsStream<TcpStream>) -> Condition {
+    // The task's budget is set aside: with none left, nothing would be taken in, and a ticket cost the connection.
+    unconstrained(poll_fn(|_| {
+        let mut byte = [MaybeUninit::uninit(); 1];
+        let mut byte = ReadBuf::uninit(&mut byte);
+        let mut context = Context::from_waker(Waker::noop());
+        let read = Pin::new(&mut *tls).poll_read(&mut context, &mut byte);
+        Poll::Ready(match read {
+            Poll::Pending => Condition::Quiet,
+            Poll::Ready(Ok(())) if !byte.filled().is_empty() => Condition::Speaks,
+            Poll::Ready(_) => Condition::Over,
+        })
+    }))
+    .await
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}

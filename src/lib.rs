@@ -4,3 +4,4 @@ pub mod config;
 pub mod flow;
 pub mod telemetry;
 pub mod tls;
+pub mod upstream;

@@ -1,0 +1,6 @@
+//! Exchanges over real sockets: what is used again, what is not, and how each end of a connection is told.
+
+mod api;
+mod reuse;
+mod tls;
+mod wire;

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod flow;
+pub mod limits;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;

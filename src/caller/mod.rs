@@ -1,0 +1,127 @@
+//! Who may call a hook.
+//!
+//! A [`Guard`] holds the credentials of the callers that one user flow names. A hook is let in when any one of them
+//! matches; the flow's order decides which caller it is. Credentials of other kinds are ignored: Azure sends dummy
+//! Basic beside a real `?code=` (Microsoft: "Secure APIs used as API connectors").
+
+mod digest;
+mod presented;
+#[cfg(test)]
+mod tests;
+
+use http::{HeaderName, request::Parts};
+
+use crate::config;
+use digest::Digest;
+pub use presented::AuthFailure;
+use presented::{Presented, basic, code, header};
+
+/// The credentials that open one user flow.
+#[derive(Debug)]
+pub struct Guard {
+    basic: Vec<Entry>,
+    code: Vec<Entry>,
+    headers: Vec<(HeaderName, Vec<Entry>)>,
+}
+
+/// One credential, as its digest.
+#[derive(Debug)]
+struct Entry {
+    digest: Digest,
+    key: Key,
+}
+
+/// Which credential of which caller was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// The caller's position in the list that the user flow gives.
+    pub caller: usize,
+    /// The credential's position in [`credential_labels`].
+    pub credential: usize,
+}
+
+/// The labels of a caller's credentials, in the order of [`Key::credential`]: `basic`, `basic#2`, `code`, `header` …
+pub fn credential_labels(caller: &config::Caller) -> Vec<String> {
+    let numbered = |kind: &'static str, count: usize| {
+        (1..=count).map(move |number| if number == 1 { kind.to_owned() } else { format!("{kind}#{number}") })
+    };
+    numbered("basic", caller.basic.len())
+        .chain(numbered("code", caller.code.len()))
+        .chain(numbered("header", caller.header.len()))
+        .collect()
+}
+
+impl Guard {
+    /// The guard of a user flow that names these callers, in its order.
+    pub fn new<'a>(callers: impl Iterator<Item = &'a config::Caller>) -> Self {
+        let mut guard = Self { basic: Vec::new(), code: Vec::new(), headers: Vec::new() };
+        for (caller, entry) in callers.enumerate() {
+            let mut credential = 0..;
+            let mut key = || Key { caller, credential: credential.next().expect("a range without an end") };
+            for basic in &entry.basic {
+                let digest = Digest::of_basic(basic.username.as_bytes(), basic.password.expose());
+                guard.basic.push(Entry { digest, key: key() });
+            }
+            for code in &entry.code {
+                guard.code.push(Entry { digest: Digest::of(code.expose()), key: key() });
+            }
+            for header in &entry.header {
+                let entry = Entry { digest: Digest::of(header.value.expose()), key: key() };
+                match guard.headers.iter_mut().find(|(name, _)| *name == header.name) {
+                    Some((_, entries)) => entries.push(entry),
+                    None => guard.headers.push((header.name.clone(), vec![entry])),
+                }
+            }
+        }
+        guard
+    }
+
+    /// Whether a refusal should offer Basic (RFC 7617 section 2).
+    pub fn takes_basic(&self) -> bool {
+        !self.basic.is_empty()
+    }
+
+    /// Which credential lets this request in.
+    ///
+    /// Every credential of the kinds presented is compared, also after one has matched, so that the time taken says
+    /// nothing about them.
+    pub fn admit(&self, request: &Parts) -> Result<Key, AuthFailure> {
+        let mut attempt = Attempt { best: None, presented: false };
+        let basic = basic(&request.headers)?;
+        let code = code(request.uri.query().unwrap_or_default())?;
+        attempt.compare(&basic, &self.basic);
+        attempt.compare(&code, &self.code);
+        for (name, entries) in &self.headers {
+            attempt.compare(&header(&request.headers, name), entries);
+        }
+        match attempt {
+            Attempt { best: Some(key), .. } => Ok(key),
+            Attempt { presented: true, .. } => Err(AuthFailure::Mismatch),
+            Attempt { .. } => Err(AuthFailure::Missing),
+        }
+    }
+}
+
+struct Attempt {
+    best: Option<Key>,
+    presented: bool,
+}
+
+impl Attempt {
+    /// Compares what was presented with every entry of its kind, if the user flow takes that kind at all.
+    fn compare(&mut self, presented: &Presented<Digest>, entries: &[Entry]) {
+        let presented = match presented {
+            _ if entries.is_empty() => return,
+            Presented::Absent => return,
+            Presented::Unreadable => None,
+            Presented::Value(digest) => Some(digest),
+        };
+        self.presented = true;
+        for entry in entries {
+            let matches = presented.is_some_and(|presented| presented.is_equal(&entry.digest));
+            if matches && self.best.is_none_or(|best| entry.key < best) {
+                self.best = Some(entry.key);
+            }
+        }
+    }
+}

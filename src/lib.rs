@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod config;
+pub mod connector;
 pub mod dialect;
 pub mod flow;
 pub mod limits;

@@ -1,0 +1,176 @@
+//! One web API: for the process what its limits need, for each worker its connections.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{
+    Correlation,
+    call::{self, Answer, Call, Facts, Failed, Policies},
+    normalize::{Normalized, RawAnswer, Repairs, normalize},
+    report::Reporter,
+    request::RequestHead,
+};
+use crate::{
+    config,
+    flow::{Claims, Failure, FlowDecision, Reason, Step, claims::Member},
+    limits::{InFlight, Rate},
+    telemetry::{ConnectorMetrics, Direction, Metrics},
+    tls::{ClientTls, TlsSetupError},
+    upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Pool, Target},
+};
+
+/// A web API as the whole process sees it.
+#[derive(Debug)]
+pub struct Api {
+    config: config::Connector,
+    head: RequestHead,
+    target: Arc<Target>,
+    rate: Option<Rate>,
+    permits: InFlight,
+    reporter: Reporter,
+    metrics: ConnectorMetrics,
+}
+
+/// A web API as one worker sees it.
+#[derive(Debug)]
+pub struct Connector {
+    api: Arc<Api>,
+    pool: Pool,
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub struct Decided {
+    /// The decision, or why there is none.
+    pub decision: Result<FlowDecision, Failure>,
+    /// What had to be repaired in the answer.
+    pub repairs: Repairs,
+    /// Names of claims in the answer that were not selected.
+    pub dropped: Vec<String>,
+    /// How the call went.
+    pub facts: Facts,
+}
+
+/// The claims that leave.
+#[derive(Debug)]
+pub struct Sent<'a> {
+    /// The selected claims.
+    pub claims: Claims,
+    /// How many they are.
+    pub count: usize,
+    /// Names of those that stay.
+    pub dropped: Vec<&'a str>,
+}
+
+impl Api {
+    /// The API of a checked configuration. Fails where its trust cannot be set up.
+    pub fn new(config: config::Connector, metrics: &Metrics) -> Result<Self, TlsSetupError> {
+        let endpoint = &config.endpoint;
+        let tls = if endpoint.tls { Some(ClientTls::new(&config.roots, &endpoint.host)?) } else { None };
+        let target = Target {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            lookups: Lookups::default(),
+            tls,
+            connect_timeout: config.connect_timeout,
+            max_answer: config.max_answer,
+            max_idle: config.max_in_flight,
+            idle_timeout: IDLE_TIMEOUT,
+            max_age: MAX_AGE,
+        };
+        Ok(Self {
+            head: RequestHead::new(&config),
+            target: Arc::new(target),
+            rate: config.rate_limit.map(Rate::new),
+            permits: InFlight::new(config.max_in_flight),
+            reporter: Reporter::new(config.name.clone()),
+            metrics: metrics.for_connector(config.name.as_str()),
+            config,
+        })
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        self.config.name.as_str()
+    }
+}
+
+impl Connector {
+    /// The API with connections of its own.
+    pub fn new(api: Arc<Api>) -> Self {
+        let pool = Pool::new(Arc::clone(&api.target));
+        Self { api, pool }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        self.api.name()
+    }
+
+    /// Selects the claims that leave.
+    pub fn select<'a>(&self, members: &'a [Member<'_>]) -> Sent<'a> {
+        let selected = self.api.config.claims_to_send.apply(members);
+        self.api.metrics.claims_dropped(Direction::Sent, selected.dropped.len());
+        Sent { claims: selected.claims, count: selected.count, dropped: selected.dropped }
+    }
+
+    /// Calls the API under its policies.
+    pub async fn call(
+        &self,
+        claims: &Claims,
+        correlation: Correlation<'_>,
+        deadline: Instant,
+    ) -> Result<Answer, Failed> {
+        let api = &*self.api;
+        let request = Bytes::from(api.head.request(claims, correlation));
+        let policies = Policies {
+            rate: api.rate.as_ref(),
+            permits: &api.permits,
+            wait: api.config.wait,
+            timeout: api.config.timeout,
+        };
+        call::call(policies, &self.pool, &api.reporter, Call { request, deadline }).await
+    }
+
+    /// A call that was given up after so long, because the caller hung up.
+    pub fn abandoned(&self, after: Duration) {
+        self.api.metrics.call(after, Some(Reason::ClientGone));
+    }
+
+    /// What the call means at `step`; counted here, because only here it is known.
+    pub fn decide(&self, step: Step, called: Result<Answer, Failed>) -> Decided {
+        let decided = match called {
+            Err(Failed { failure, facts }) => {
+                Decided { decision: Err(failure), repairs: Repairs::default(), dropped: Vec::new(), facts }
+            }
+            Ok(Answer { answer, held, facts }) => {
+                let (status, encoded) = (answer.status, answer.content_encoding);
+                let raw = RawAnswer { status, encoded, body: &answer.body };
+                let Normalized { decision, repairs, dropped } = normalize(&self.api.config, step, raw);
+                if !is_contract_failure(&decision) {
+                    self.pool.release(held);
+                }
+                Decided { decision, repairs, dropped, facts }
+            }
+        };
+        let metrics = &self.api.metrics;
+        if let Some(took) = decided.facts.took {
+            metrics.call(took, decided.decision.as_ref().err().map(|failure| failure.reason));
+        }
+        metrics.claims_dropped(Direction::Received, decided.dropped.len());
+        decided.repairs.iter().for_each(|repair| metrics.answer_repaired(repair.as_str()));
+        decided
+    }
+
+    /// Closes connections that idled too long.
+    pub fn sweep(&self) {
+        self.pool.sweep();
+    }
+}
+
+/// An API that breaks the contract may have lost its place in the conversation: its connection is not used again.
+fn is_contract_failure(decision: &Result<FlowDecision, Failure>) -> bool {
+    matches!(decision, Err(Failure { reason: Reason::Contract(_), .. }))
+}

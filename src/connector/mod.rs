@@ -1,0 +1,15 @@
+//! The API's side: what a web API is sent, under which limits, and what its answer means.
+//!
+//! - [`Api`]: one web API for the whole process: its limits are one whatever the number of workers.
+//! - [`Connector`]: the API as one worker sees it, with connections of its own.
+//! - [`call`]: the call and the policies around it, a stack of `tower` layers.
+//! - [`mod@normalize`]: from an answer to a decision.
+
+mod api;
+pub mod call;
+pub mod normalize;
+mod report;
+mod request;
+
+pub use api::{Api, Connector, Decided, Sent};
+pub use request::Correlation;

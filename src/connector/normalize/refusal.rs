@@ -1,0 +1,211 @@
+//! Evidence that an answer, readable or not, refuses the user.
+//!
+//! The rule "a refusal never becomes Continue" must hold for answers that broke the contract, arrived in part, or came
+//! with the wrong status; those cannot be parsed. So this looks for traces in the bytes and prefers to see one too many:
+//! the price of a false alarm is an error page where the user might have gone on, the price of a miss is a wrong person
+//! let in.
+
+/// Whether the answer holds an `action` that is not exactly one Continue, or a `userMessage` under 4xx or without an
+/// `action`, in any letter case, at any depth, quoted or escaped in any way; or one of the two refusing words anywhere.
+///
+/// Takes time in proportion to the body.
+pub fn holds_refusal(status: u16, body: &[u8]) -> bool {
+    // UTF-16 without the NULs of its ASCII characters.
+    let bytes: Vec<u8> = body.iter().copied().filter(|byte| *byte != 0).collect();
+    // Compressed, or in a charset of which nothing is known: it says nothing that could be relied on. A character that
+    // is cut off at the end says nothing against the rest.
+    if std::str::from_utf8(&bytes).is_err_and(|error| error.error_len().is_some()) {
+        return true;
+    }
+    let text = flatten(&bytes);
+    if contains(&text, b"showblockpage") || contains(&text, b"validationerror") {
+        return true;
+    }
+    let mut actions = values_of(&text, b"action");
+    let (first, second) = (actions.next(), actions.next());
+    let one_continue = second.is_none() && first.is_some_and(is_continue);
+    let message = || values_of(&text, b"usermessage").next().is_some();
+    let telling_message = || values_of(&text, b"usermessage").any(|value| !is_empty(value));
+    (first.is_some() && !one_continue)
+        || (first.is_none() && telling_message())
+        || ((400..500).contains(&status) && message())
+}
+
+/// Lower case, escapes undone and backslashes gone: so a key is found as it is, inside a
+/// string that holds JSON, and inside a string in such a string.
+fn flatten(body: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match (byte, tail) {
+            (b'\\', [b'n' | b'r' | b't', tail @ ..]) => {
+                text.push(b' ');
+                rest = tail;
+            }
+            (b'\\', _) => {
+                if let Some((character, tail)) = unicode_escape(tail) {
+                    text.push(character.to_ascii_lowercase());
+                    rest = tail;
+                }
+            }
+            _ => text.push(byte.to_ascii_lowercase()),
+        }
+    }
+    text
+}
+
+/// `uXXXX` for an ASCII character.
+fn unicode_escape(tail: &[u8]) -> Option<(u8, &[u8])> {
+    let (escape, tail) = tail.split_at_checked(5)?;
+    let digits = std::str::from_utf8(escape.strip_prefix(b"u")?).ok()?;
+    let character = u8::from_str_radix(digits, 16).ok()?;
+    character.is_ascii().then_some((character, tail))
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}
+
+/// What follows each `key` that stands as a word of its own, in quotes or bare, where the text then ends or goes on as
+/// JSON, XML or a form does after a name. A comment may stand before the colon; whether one does is not looked into.
+fn values_of<'a>(text: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    (0..text.len()).filter_map(move |at| {
+        let tail = text[at..].strip_prefix(key)?;
+        let begins = at.checked_sub(1).is_none_or(|before| !is_of_a_word(text[before]));
+        let tail =
+            tail.strip_prefix(b"\"").or_else(|| tail.strip_prefix(b"'")).unwrap_or(tail).trim_ascii_start();
+        match tail {
+            _ if !begins => None,
+            [] | [b'/', ..] => Some(&[][..]),
+            [b':' | b'>', value @ ..] => Some(value.trim_ascii_start()),
+            // Only between the fields of a form: `<form action=…>` stands on every other error page.
+            [b'=', value @ ..] if at == 0 || text[at - 1] == b'&' => Some(value),
+            _ => None,
+        }
+    })
+}
+
+/// A hyphen too: `touch-action: none` in the style of an error page is no action.
+fn is_of_a_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// The word in quotes, and then nothing that could belong to it.
+fn is_continue(value: &[u8]) -> bool {
+    let words: [&[u8]; 4] = [b"\"continue\"", b"'continue'", b"\"allow\"", b"'allow'"];
+    let rest = words.into_iter().find_map(|word| value.strip_prefix(word));
+    rest.is_some_and(|rest| matches!(rest.trim_ascii_start(), [] | [b',' | b'}' | b']' | b'/', ..]))
+}
+
+fn is_empty(value: &[u8]) -> bool {
+    let words: [&[u8]; 3] = [b"\"\"", b"''", b"null"];
+    words.into_iter().any(|word| value.starts_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_of_a_refusal_is_found_in_any_dress() {
+        let in_utf16 = |text: &str| -> Vec<u8> { text.bytes().flat_map(|byte| [byte, 0]).collect() };
+        let utf16 = in_utf16(r#"{"action":"Deny"}"#);
+        let escaped_utf16 = in_utf16(r#"{"\u0061ction":"Deny"}"#);
+        let rows: &[(u16, &[u8])] = &[
+            (200, br#"{"action":"ShowBlockPage"}"#),
+            (500, br#"{"Action" : "validationerror"}"#),
+            (200, br#"{"action":"Continue","action":"Continue"}"#),
+            (200, br#"{"action":"Continue","ACTION":"Deny"}"#),
+            (200, br#"{"action":true}"#),
+            (200, br#"{"action":["Continue"]}"#),
+            (200, br#"{"action":"Deny"}"#),
+            (200, br#"{"\u0061ction":"Deny"}"#),
+            (
+                200,
+                br#"{"action" /* : */ : // x
+                "Deny"}"#,
+            ),
+            (200, br#"{"error":{"action":"Deny"}}"#),
+            (502, br#"{"error":"{\"action\":\"Deny\"}"}"#),
+            (502, br#"{"error":"{\\\"action\\\":\\\"Deny\\\"}"}"#),
+            (
+                200,
+                br#"// 5" wide
+                {"action":"Deny"}"#,
+            ),
+            (200, b"{'action':'Deny'}"),
+            (200, br#"{"action":"Con\tinue"}"#),
+            (200, br#"{"action":"Continue\"Deny"}"#),
+            (200, b"<answer><action>Deny</action></answer>"),
+            (500, b"action=Block&userMessage=no"),
+            (500, b"status=1&action=Block"),
+            (200, b"\x1f\x8b\x08\x00\x01"),
+            (500, b"Acc\xe8s refus\xe9"),
+            (200, br#"{action:"Deny"}"#),
+            (200, br#"{action : "Deny"}"#),
+            (502, br#"{"error":"{\\\"action\\\"\\n:\\\"Deny\\\"}"}"#),
+            (200, br#"{"version":"1.0.0","action"/* never ends"#),
+            (200, br#"{"version":"1.0.0","action""#),
+            (200, br#"{"version":"1.0.0","action"#),
+            (200, br#"{"action":"Continue"#),
+            (200, br#"{"action":"#),
+            (503, b"<html>ShowBlockPage</html>"),
+            (409, br#"{"userMessage":"no"}"#),
+            (409, br#"{"userMessage":""}"#),
+            (404, br#"{"action":"Continue","usermessage":"no"}"#),
+            (200, br#"{"userMessage":"no"}"#),
+            (500, br#"{"userMessage":"no"}"#),
+            (200, &utf16),
+            (200, &escaped_utf16),
+        ];
+        for (status, body) in rows {
+            assert!(holds_refusal(*status, body), "{status} {}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_trace_holds_none() {
+        let rows: &[(u16, &[u8])] = &[
+            (200, b""),
+            (500, b"<html><form action=\"/login\">Internal Server Error</form></html>"),
+            (500, br#"{"error":"boom"}"#),
+            (500, br#"{"action":"Continue"}"#),
+            (400, br#"{"action":"Allow"}"#),
+            (200, br#"{"action":"Continue","userMessage":""}"#),
+            (200, br#"{"action":"Continue","userMessage":"welcome"}"#),
+            (200, br#"{"userMessage":""}"#),
+            (200, br#"{"userMessage":null}"#),
+            (200, br#"{"transaction":"x","reaction":"y","actions":[]}"#),
+            (500, b"<style>a { touch-action: none }</style>"),
+            (500, br#"{"error":"no action was taken"}"#),
+            (500, "{\"error\":\"Zugriff verweigert: é".as_bytes().split_last().unwrap().1),
+            (500, b"\\u00"),
+            (500, b"\\"),
+        ];
+        for (status, body) in rows {
+            assert!(!holds_refusal(*status, body), "{status} {}", String::from_utf8_lossy(body));
+        }
+    }
+
+    /// Counts what is looked at, by the only measure that does not depend on the machine: a text twice as long must not
+    /// take much more than twice as long, for the texts that invite looking ahead.
+    #[test]
+    fn the_time_is_in_proportion_to_the_body() {
+        for piece in
+            ["\"action\"/*", "\"action\":'", "action", "\"action\":\"continue\" \\", "\"usermessage\":\""]
+        {
+            let took = |times: usize| {
+                let body = piece.repeat(times);
+                let runs = (0..3).map(|_| {
+                    let began = tokio::time::Instant::now();
+                    std::hint::black_box(holds_refusal(500, body.as_bytes()));
+                    began.elapsed()
+                });
+                runs.min().unwrap_or_default()
+            };
+            let (short, long) = (took(4_000), took(32_000));
+            assert!(long < short * 24, "{piece}: eight times the text took {short:?} and {long:?}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ pub mod config;
 pub mod connector;
 pub mod dialect;
 pub mod flow;
+pub mod gateway;
 pub mod limits;
 pub mod telemetry;
 pub mod tls;

@@ -1,0 +1,233 @@
+//! What is written down of a hook: collected along its life, written when this is dropped.
+//!
+//! Dropping is the one thing that happens on every path, also when the caller hangs up and the life of the hook is
+//! cancelled in the middle. Then there is no ending, and the event says so.
+
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{Response, request::Parts};
+use http_body::Body as _;
+use http_body_util::Full;
+use tokio::time::Instant;
+
+use super::{
+    correlation::{self, Trace},
+    snapshot::{Caller, Credential, Flow, Hook, Worker},
+};
+use crate::{
+    caller::AuthFailure,
+    connector::{
+        Connector, Correlation, Decided, Sent,
+        call::Facts,
+        normalize::{Repair, Repairs},
+    },
+    flow::{Failure, Given, Reason},
+    telemetry::{AccessEvent, ClaimNames, DecisionLabel, Outcome},
+};
+
+/// The account of one hook.
+pub(super) struct Account<'a> {
+    worker: &'a Worker,
+    received: Instant,
+    deadline: Option<Instant>,
+    request_id: Cow<'a, str>,
+    trace: Trace<'a>,
+    flow: Option<&'a Flow>,
+    hook: Option<&'a Hook>,
+    caller: Option<(&'a Caller, &'a Credential)>,
+    auth_failure: Option<AuthFailure>,
+    retry_after: Duration,
+    bytes_in: Option<usize>,
+    connector: Option<&'a Connector>,
+    /// When the call of the API began, while it lasts.
+    calling: Option<Instant>,
+    claims_sent: usize,
+    dropped_sent: ClaimNames,
+    dropped_received: ClaimNames,
+    repairs: Repairs,
+    facts: Facts,
+    failure: Option<Failure>,
+    ending: Option<Ending>,
+}
+
+/// What the identity provider was given.
+#[derive(Clone, Copy)]
+struct Ending {
+    decision: DecisionLabel,
+    outcome: Outcome,
+    status: u16,
+    bytes_out: usize,
+}
+
+impl<'a> Account<'a> {
+    pub(super) fn open(worker: &'a Worker, head: &'a Parts, received: Instant) -> Self {
+        Self {
+            worker,
+            received,
+            deadline: None,
+            request_id: correlation::request_id(&head.headers),
+            trace: Trace::of(&head.headers),
+            flow: None,
+            hook: None,
+            caller: None,
+            auth_failure: None,
+            retry_after: Duration::ZERO,
+            bytes_in: None,
+            connector: None,
+            calling: None,
+            claims_sent: 0,
+            dropped_sent: ClaimNames::none(),
+            dropped_received: ClaimNames::none(),
+            repairs: Repairs::default(),
+            facts: Facts::default(),
+            failure: None,
+            ending: None,
+        }
+    }
+
+    /// The hook is known, and so is when it must be answered.
+    pub(super) fn routed(&mut self, flow: &'a Flow, hook: &'a Hook) -> Instant {
+        let deadline = self.received + flow.answer_within;
+        self.flow = Some(flow);
+        self.hook = Some(hook);
+        self.deadline = Some(deadline);
+        deadline
+    }
+
+    pub(super) fn not_admitted(&mut self, failure: AuthFailure) -> Reason {
+        self.auth_failure = Some(failure);
+        Reason::Unauthenticated
+    }
+
+    pub(super) fn admitted(&mut self, caller: &'a Caller, credential: &'a Credential) {
+        credential.uses.inc();
+        self.caller = Some((caller, credential));
+    }
+
+    pub(super) fn limited(&mut self, reason: Reason, retry_after: Duration) -> Reason {
+        self.retry_after = retry_after;
+        reason
+    }
+
+    pub(super) fn read(&mut self, bytes: usize) {
+        self.bytes_in = Some(bytes);
+    }
+
+    /// Whether the body was read to its end.
+    pub(super) fn has_read(&self) -> bool {
+        self.bytes_in.is_some()
+    }
+
+    pub(super) fn selected(&mut self, connector: &'a Connector, sent: &Sent<'_>) {
+        self.connector = Some(connector);
+        self.claims_sent = sent.count;
+        self.dropped_sent = sent.dropped.iter().copied().collect();
+    }
+
+    pub(super) fn calls(&mut self) {
+        self.calling = Some(Instant::now());
+    }
+
+    pub(super) fn decided(&mut self, decided: &Decided) {
+        self.calling = None;
+        self.retry_after = decided.facts.retry_after.unwrap_or_default();
+        self.repairs = decided.repairs;
+        self.dropped_received = decided.dropped.iter().map(String::as_str).collect();
+        self.facts = decided.facts;
+        self.retry_after = decided.facts.retry_after.unwrap_or_default();
+    }
+
+    pub(super) fn failed(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+    }
+
+    /// What is about to be sent.
+    pub(super) fn answered(&mut self, given: &Given, response: &Response<Full<Bytes>>) {
+        let decision = match given {
+            Given::Error(_) => DecisionLabel::Error,
+            Given::Decision(decision) => decision.into(),
+        };
+        let outcome = match self.failure {
+            None => Outcome::Api,
+            // Nobody is left to read it: the event is that of a hook without an ending.
+            Some(Failure { reason: Reason::ClientGone, .. }) => return,
+            Some(failure) if failure.reason.is_refusal_of_ours() || self.hook.is_none() => Outcome::Refused,
+            Some(_) => Outcome::Fallback,
+        };
+        let bytes_out = response.body().size_hint().lower();
+        let bytes_out = usize::try_from(bytes_out).unwrap_or(usize::MAX);
+        self.ending = Some(Ending { decision, outcome, status: response.status().as_u16(), bytes_out });
+    }
+
+    pub(super) fn hook(&self) -> Option<&'a Hook> {
+        self.hook
+    }
+
+    pub(super) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// What ties the call of the API to this hook.
+    pub(super) fn correlation(&self) -> Correlation<'_> {
+        Correlation {
+            request_id: &self.request_id,
+            traceparent: self.trace.traceparent,
+            tracestate: self.trace.tracestate.as_deref(),
+        }
+    }
+
+    pub(super) fn flow_takes_basic(&self) -> bool {
+        self.flow.is_some_and(|flow| flow.guard.takes_basic())
+    }
+
+    pub(super) fn retry_after(&self) -> Duration {
+        self.retry_after
+    }
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        let (decision, outcome, failure) = match self.ending {
+            Some(ending) => (ending.decision, ending.outcome, self.failure),
+            None => (DecisionLabel::None, Outcome::Abandoned, Some(Reason::ClientGone.into())),
+        };
+        if let (Some(began), Some(connector)) = (self.calling, self.connector) {
+            self.facts.took = Some(began.elapsed());
+            connector.abandoned(began.elapsed());
+        }
+        let remaining = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        let repairs: Vec<_> = self.repairs.iter().map(Repair::as_str).collect();
+        let event = AccessEvent {
+            request_id: Some(&self.request_id),
+            trace_id: self.trace.id(),
+            user_flow: self.flow.map(|flow| flow.name.as_str()),
+            step: self.hook.map(|hook| hook.step),
+            caller: self.caller.map(|(caller, _)| caller.name.as_str()),
+            credential: self.caller.map(|(_, credential)| credential.label.as_str()),
+            credential_failure: self.auth_failure.map(AuthFailure::as_str),
+            connector: self.connector.map(Connector::name),
+            reason: failure.map(|failure| failure.reason),
+            refusal: failure.is_some_and(|failure| failure.refusal),
+            status: self.ending.map(|ending| ending.status),
+            upstream_status: self.facts.status,
+            reused: self.facts.reused,
+            total: Some(self.received.elapsed()),
+            upstream: self.facts.took,
+            wait: Some(self.facts.waited).filter(|waited| !waited.is_zero()),
+            deadline_remaining: self.ending.and(self.deadline).map(remaining),
+            bytes_in: self.bytes_in.unwrap_or(0),
+            bytes_out: self.ending.map_or(0, |ending| ending.bytes_out),
+            claims_sent: self.claims_sent,
+            dropped_sent: &self.dropped_sent,
+            dropped_received: &self.dropped_received,
+            repairs: &repairs,
+            ..AccessEvent::new(SystemTime::now(), decision, outcome)
+        };
+        self.hook.map_or(&self.worker.snapshot.unrouted, |hook| &hook.metrics).record(&event);
+        self.worker.log.record(&event);
+    }
+}

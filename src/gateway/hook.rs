@@ -1,0 +1,114 @@
+//! The life of a hook.
+//!
+//! Read [`live`] from top to bottom: each line is a stage, each `?` leaves with the reason that the stage has. What
+//! follows a failure is not decided here but by the hook's `on_failure` ([`conclude`]); what is written down of a hook
+//! is collected in its [`Account`] along the way, which writes it when it is dropped, on every path.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Method, Request, Response, request::Parts};
+use http_body::Body;
+use http_body_util::Full;
+use tokio::time::Instant;
+
+use super::{
+    account::Account,
+    body::{self, read_body},
+    reply,
+    snapshot::Worker,
+};
+use crate::{
+    dialect::api_connector,
+    flow::{Failure, FlowDecision, Given, Reason},
+    limits::Limited,
+};
+
+/// Answers one request. Never fails and never panics: whatever happens becomes an answer.
+pub async fn answer<B>(worker: Arc<Worker>, request: Request<B>) -> Response<Full<Bytes>>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Send + Unpin + 'static,
+{
+    let received = Instant::now();
+    let (head, mut body) = request.into_parts();
+    let mut account = Account::open(&worker, &head, received);
+    // The only place where a panic is caught: what the life of a hook touches is dropped with it, or is a counter.
+    let life = AssertUnwindSafe(live(&worker, &head, &mut body, &mut account)).catch_unwind().await;
+    let result = life.unwrap_or_else(|_| {
+        worker.snapshot.metrics.panics().inc();
+        Err(Reason::Panic.into())
+    });
+    let response = conclude(result, &mut account);
+    if !account.has_read() {
+        body::linger(&head, body);
+    }
+    response
+}
+
+/// From the head of the request to a decision, or to the reason why there is none.
+async fn live<'a, B>(
+    worker: &'a Worker,
+    head: &Parts,
+    body: &mut B,
+    account: &mut Account<'a>,
+) -> Result<FlowDecision, Failure>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
+    let shared = &worker.snapshot;
+
+    // Is it a hook at all, and may this caller send it?
+    let (flow, hook) = shared.route(head.uri.path())?;
+    let deadline = account.routed(flow, hook);
+    if head.method != Method::POST {
+        return Err(Reason::MethodNotAllowed.into());
+    }
+    let key = flow.guard.admit(head).map_err(|failure| account.not_admitted(failure))?;
+    let (caller, credential) = flow.caller(key);
+    account.admitted(caller, credential);
+    body::check_type(head)?;
+
+    // Is there room for it? First the caller's own share, then everybody's.
+    if let Some(rate) = &caller.rate {
+        rate.take().map_err(|Limited { retry_after }| account.limited(Reason::CallerLimited, retry_after))?;
+    }
+    let _place = shared.in_flight.try_enter().ok_or(Reason::Overloaded)?;
+    let _gauge = shared.metrics.enter_hook();
+
+    // What it says, and what of that may leave.
+    let until = deadline.min(Instant::now() + shared.body_timeout);
+    let bytes = read_body(body, shared.max_body, until).await?;
+    account.read(bytes.len());
+    let members = api_connector::decode(&bytes, hook.step).map_err(Reason::BadRequest)?;
+    let connector = worker.connector(hook);
+    let sent = connector.select(&members);
+    account.selected(connector, &sent);
+
+    // Ask the API, and make a decision of what it says.
+    account.calls();
+    let result = connector.call(&sent.claims, account.correlation(), deadline).await;
+    let decided = connector.decide(hook.step, result);
+    account.decided(&decided);
+    decided.decision
+}
+
+/// The answer: the API's decision, or what the hook's `on_failure` makes of a failure.
+fn conclude(result: Result<FlowDecision, Failure>, account: &mut Account<'_>) -> Response<Full<Bytes>> {
+    let given = match result {
+        Ok(decision) => Given::Decision(decision),
+        Err(failure) => {
+            account.failed(failure);
+            match account.hook() {
+                Some(hook) => hook.on_failure.resolve(hook.step, failure),
+                None => Given::Error(failure.reason),
+            }
+        }
+    };
+    let response = match &given {
+        Given::Decision(decision) => reply::decision(decision, account.request_id()),
+        Given::Error(reason) => reply::problem(*reason, account),
+    };
+    account.answered(&given, &response);
+    response
+}

@@ -1,0 +1,17 @@
+//! The life of a hook, from the request's head to the answer.
+//!
+//! - [`answer`]: what the server calls for each request; the file `hook` tells the life itself, top to bottom.
+//! - [`Snapshot`]: everything that comes from one configuration, shared by all workers and never changed.
+//! - [`Worker`]: the snapshot together with what one worker has for itself: connections and a log buffer.
+
+mod account;
+mod body;
+mod correlation;
+mod hook;
+mod reply;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use hook::answer;
+pub use snapshot::{SetupError, Snapshot, Worker};

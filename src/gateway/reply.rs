@@ -1,0 +1,66 @@
+//! Answers to the identity provider: a decision in its dialect, or a problem (RFC 9457).
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+
+use super::{account::Account, correlation::REQUEST_ID};
+use crate::{
+    dialect::api_connector,
+    flow::{FlowDecision, Reason},
+};
+
+/// The challenge for Basic (RFC 7617 section 2).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"claimgate\", charset=\"UTF-8\"");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+const POST: HeaderValue = HeaderValue::from_static("POST");
+
+/// A decision in the documented form.
+pub(super) fn decision(decision: &FlowDecision, request_id: &str) -> Response<Full<Bytes>> {
+    let encoded = api_connector::encode(decision);
+    response(encoded.status, JSON, encoded.body, request_id)
+}
+
+/// An error: the reason's name, what to do about it, and the id to look for in the log. Nothing of it depends on a
+/// claim, a credential, or which check of a credential failed.
+pub(super) fn problem(reason: Reason, account: &Account<'_>) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or("Client Closed Request"),
+        "status": reason.status(),
+        "detail": reason.hint(),
+        "reason": reason.as_str(),
+        "request_id": account.request_id(),
+    });
+    let mut response =
+        response(reason.status(), PROBLEM, body.to_string().into_bytes(), account.request_id());
+    let headers = response.headers_mut();
+    match reason {
+        Reason::Unauthenticated if account.flow_takes_basic() => {
+            headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+        }
+        Reason::MethodNotAllowed => {
+            headers.insert(header::ALLOW, POST);
+        }
+        _ => {}
+    }
+    if reason.asks_to_retry() {
+        // Whole seconds, rounded up: an earlier retry would be refused again.
+        let seconds = account.retry_after().as_millis().div_ceil(1_000).max(1);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
+    }
+    response
+}
+
+fn response(status: u16, kind: HeaderValue, body: Vec<u8>, request_id: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, kind);
+    let id = HeaderValue::from_str(request_id)
+        .expect("a request id is of letters, digits, dots, hyphens and underscores");
+    headers.insert(REQUEST_ID, id);
+    response
+}

@@ -1,0 +1,175 @@
+//! What one configuration comes to: looked up by each hook, changed by none.
+
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+
+use super::correlation;
+use crate::{
+    caller::{self, Guard},
+    config::{self, Config, Name},
+    connector::{Api, Connector},
+    flow::{OnFailure, Reason, Step},
+    limits::{InFlight, Rate},
+    telemetry::{AccessLog, Counter, HookMetrics, Metrics},
+    tls::TlsSetupError,
+};
+
+/// Everything that comes from one configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    flows: HashMap<Box<str>, Flow>,
+    apis: Vec<Arc<Api>>,
+    pub(super) in_flight: InFlight,
+    pub(super) max_body: usize,
+    pub(super) body_timeout: Duration,
+    pub(super) metrics: Metrics,
+    /// For requests that belong to no hook.
+    pub(super) unrouted: HookMetrics,
+}
+
+/// A checked configuration cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+#[error("connector `{connector}`: {source}")]
+pub struct SetupError {
+    connector: Name,
+    source: TlsSetupError,
+}
+
+/// A user flow.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) name: Name,
+    pub(super) guard: Guard,
+    pub(super) answer_within: Duration,
+    callers: Vec<Arc<Caller>>,
+    hooks: Vec<Hook>,
+}
+
+/// A caller; one for all flows that name it, so that its rate is one.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) name: Name,
+    pub(super) rate: Option<Rate>,
+    credentials: Vec<Credential>,
+}
+
+/// What is counted of a credential.
+#[derive(Debug)]
+pub(super) struct Credential {
+    pub(super) label: String,
+    pub(super) uses: Counter,
+}
+
+/// A step of a user flow that calls an API.
+#[derive(Debug)]
+pub(super) struct Hook {
+    pub(super) step: Step,
+    pub(super) on_failure: OnFailure,
+    pub(super) metrics: HookMetrics,
+    connector: usize,
+}
+
+/// A snapshot and what one worker has for itself.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) log: AccessLog,
+    connectors: Vec<Connector>,
+}
+
+impl Snapshot {
+    /// Puts a checked configuration to work.
+    pub fn new(config: Config, metrics: Metrics) -> Result<Self, SetupError> {
+        correlation::prepare();
+        let callers: Vec<_> =
+            config.callers.iter().map(|caller| Arc::new(Caller::new(caller, &metrics))).collect();
+        let flows = config.user_flows.iter().map(|flow| {
+            let guard = Guard::new(flow.callers.iter().map(|&caller| &config.callers[caller]));
+            let callers = flow.callers.iter().map(|&caller| Arc::clone(&callers[caller])).collect();
+            let hooks = flow.hooks.iter().map(|hook| Hook::new(&flow.name, hook, &metrics)).collect();
+            let name = flow.name.clone();
+            (name.as_str().into(), Flow { name, guard, answer_within: flow.answer_within, callers, hooks })
+        });
+        let flows = flows.collect();
+        let apis = config.connectors.into_iter().map(|connector| {
+            let name = connector.name.clone();
+            Api::new(connector, &metrics)
+                .map(Arc::new)
+                .map_err(|source| SetupError { connector: name, source })
+        });
+        Ok(Self {
+            flows,
+            apis: apis.collect::<Result<_, _>>()?,
+            in_flight: InFlight::new(config.listen.max_in_flight),
+            max_body: config.listen.max_body,
+            body_timeout: config.listen.body_timeout,
+            unrouted: metrics.unrouted(),
+            metrics,
+        })
+    }
+
+    /// The hook at `/flows/{user_flow}/{step}`.
+    pub(super) fn route(&self, path: &str) -> Result<(&Flow, &Hook), Reason> {
+        let (flow, step) = path
+            .strip_prefix("/flows/")
+            .and_then(|rest| rest.split_once('/'))
+            .and_then(|(flow, step)| Some((self.flows.get(flow)?, Step::from_name(step)?)))
+            .ok_or(Reason::NotFound)?;
+        let hook = flow.hooks.iter().find(|hook| hook.step == step).ok_or(Reason::NotFound)?;
+        Ok((flow, hook))
+    }
+}
+
+impl Flow {
+    pub(super) fn caller(&self, key: caller::Key) -> (&Caller, &Credential) {
+        let caller = &self.callers[key.caller];
+        (caller, &caller.credentials[key.credential])
+    }
+}
+
+impl Caller {
+    fn new(caller: &config::Caller, metrics: &Metrics) -> Self {
+        let credentials = caller::credential_labels(caller).into_iter().map(|label| {
+            let uses = metrics.for_caller_credential(caller.name.as_str(), &label);
+            Credential { label, uses }
+        });
+        Self {
+            name: caller.name.clone(),
+            rate: caller.rate_limit.map(Rate::new),
+            credentials: credentials.collect(),
+        }
+    }
+}
+
+impl Hook {
+    fn new(flow: &Name, hook: &config::Hook, metrics: &Metrics) -> Self {
+        Self {
+            step: hook.step,
+            on_failure: hook.on_failure.clone(),
+            metrics: metrics.for_hook(flow.as_str(), hook.step),
+            connector: hook.connector,
+        }
+    }
+}
+
+impl Worker {
+    /// A worker with no connections yet.
+    pub fn new(snapshot: Arc<Snapshot>, log: AccessLog) -> Self {
+        let connectors = snapshot.apis.iter().map(|api| Connector::new(Arc::clone(api))).collect();
+        Self { snapshot, log, connectors }
+    }
+
+    pub(super) fn connector(&self, hook: &Hook) -> &Connector {
+        &self.connectors[hook.connector]
+    }
+
+    /// Hands log lines over at every tick, for ever.
+    pub async fn keep_log(&self) -> Infallible {
+        self.log.flush_at_every_tick().await
+    }
+
+    /// What a worker does now and then, and last of all: closes connections that idled too long, hands log lines over.
+    pub fn upkeep(&self) {
+        self.connectors.iter().for_each(Connector::sweep);
+        self.log.flush();
+    }
+}

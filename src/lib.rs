@@ -7,6 +7,7 @@ pub mod dialect;
 pub mod flow;
 pub mod gateway;
 pub mod limits;
+pub mod server;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;

@@ -1,0 +1,21 @@
+//! The listening socket.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that may wait in the kernel until they are accepted; it has its own upper bound (`somaxconn`).
+const BACKLOG: i32 = 1024;
+
+/// Listens at `address`. The address is free again as soon as this process has ended, even if connections linger.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

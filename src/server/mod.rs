@@ -1,0 +1,113 @@
+//! The hook port: listening, workers, connections, the end.
+//!
+//! One loop accepts and hands connections to the workers in turn; each worker is a thread with a runtime of its own.
+//! An identity provider opens few connections and keeps them long, so taking turns spreads them where a hash over
+//! addresses may not.
+
+mod accept;
+mod connection;
+mod listener;
+mod worker;
+
+use std::{convert::Infallible, future, io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::{
+    runtime,
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use crate::{config::Listen, gateway::Snapshot, telemetry::AccessLogFactory};
+use worker::Worker;
+
+pub use listener::bind;
+
+/// A hook port that is about to serve.
+#[derive(Debug)]
+pub struct Server {
+    listener: std::net::TcpListener,
+    settings: Settings,
+    snapshot: Arc<Snapshot>,
+    logs: AccessLogFactory,
+    workers: NonZeroUsize,
+}
+
+/// What of `listen` matters once it listens.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    max_connections: usize,
+    head_timeout: Duration,
+}
+
+/// How the last hooks fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// All were answered.
+    Whole,
+    /// `shutdown.grace` passed before they were, or it was cut short itself.
+    CutShort,
+}
+
+impl Server {
+    /// A server on `listener` with so many workers.
+    pub fn new(
+        listener: std::net::TcpListener,
+        listen: &Listen,
+        snapshot: Arc<Snapshot>,
+        logs: AccessLogFactory,
+        workers: NonZeroUsize,
+    ) -> Self {
+        let settings =
+            Settings { max_connections: listen.max_connections, head_timeout: listen.head_timeout };
+        Self { listener, settings, snapshot, logs, workers }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` completes, then answers what is in flight for at most `grace`, or until `hurry` completes
+    /// too.
+    ///
+    /// The kernel holds connections from [`bind`] on, so what connects before this is called waits and is served.
+    pub fn run(
+        self,
+        shutdown: impl Future<Output = ()>,
+        grace: Duration,
+        hurry: impl Future<Output = ()>,
+    ) -> io::Result<Drained> {
+        let (stop, stopping) = watch::channel(None);
+        let workers = (0..self.workers.get())
+            .map(|number| {
+                let worker = crate::gateway::Worker::new(Arc::clone(&self.snapshot), self.logs.access_log());
+                Worker::spawn(number, worker, self.settings.head_timeout, stopping.clone())
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let most = self.settings.max_connections;
+        runtime.block_on(accept::accept(self.listener, &workers, most, shutdown))?;
+        runtime.block_on(async {
+            stop.send_replace(Some(Instant::now() + grace));
+            let hurried = async {
+                hurry.await;
+                stop.send_replace(Some(Instant::now()));
+                future::pending::<Infallible>().await
+            };
+            // A worker that is stuck does not say that it has ended.
+            let overdue = async {
+                connection::stopped(stop.subscribe()).await;
+                sleep(Duration::from_millis(100)).await;
+            };
+            tokio::select! {
+                ended = join_all(workers.into_iter().map(Worker::ended)) => {
+                    let whole = ended.iter().all(|drained| *drained == Drained::Whole);
+                    Ok(if whole { Drained::Whole } else { Drained::CutShort })
+                }
+                () = overdue => Ok(Drained::CutShort),
+                never = hurried => match never {},
+            }
+        })
+    }
+}

@@ -1,5 +1,6 @@
 //! claimgate stands between an identity provider and a customer's web APIs.
 
+pub mod admin;
 pub mod caller;
 pub mod config;
 pub mod connector;

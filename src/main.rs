@@ -1,3 +1,9 @@
 //! The command line; everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    claimgate::cli::Cli::parse().run()
+}

@@ -1,0 +1,77 @@
+//! `serve`: answers hooks until it is told to end.
+
+use std::io;
+
+use clap::Args;
+
+use super::{
+    CANNOT, ConfigArgs, FINE, LogArgs, PROBLEMS, WorkerArgs, descriptors, load,
+    process::{Process, StartError, told_to_end},
+    tell,
+};
+use crate::{
+    config::Config,
+    server::Drained,
+    telemetry::{Metrics, diagnostics},
+};
+
+#[derive(Args, Debug)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    workers: WorkerArgs,
+}
+
+impl Serve {
+    pub(super) fn run(&self) -> u8 {
+        let config = match load::checked(&self.config.config) {
+            Ok(config) => config,
+            Err(status) => return status,
+        };
+        let metrics = Metrics::new();
+        let dropped = metrics.log_lines_dropped();
+        let _diagnostics = match diagnostics::init(self.log.format(), self.log.level(), dropped) {
+            Ok(diagnostics) => diagnostics,
+            Err(error) => {
+                tell::err(format_args!("error: {error}\n"));
+                return CANNOT;
+            }
+        };
+        diagnostics::hear_panics();
+        match self.serve(config, metrics) {
+            Ok(()) => FINE,
+            Err(error) => {
+                tracing::error!(%error, "cannot serve");
+                if matches!(error, StartError::Setup(_)) { PROBLEMS } else { CANNOT }
+            }
+        }
+    }
+
+    fn serve(&self, config: Config, metrics: Metrics) -> Result<(), StartError> {
+        let calls = config.connectors.iter().map(|connector| connector.max_in_flight).sum();
+        descriptors::raise(config.listen.max_connections, calls);
+        let grace = config.shutdown.grace;
+        let workers = self.workers.count();
+        let process = Process::start(config, workers, self.log.format(), io::stdout(), metrics)?;
+        tracing::info!(
+            address = %process.address,
+            admin = %process.admin_address,
+            workers,
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        match process.run(told_to_end())? {
+            Drained::Whole => tracing::info!("ended: every hook was answered"),
+            Drained::CutShort => {
+                tracing::warn!(
+                    ?grace,
+                    "ended before every hook was answered: shutdown.grace passed, or a second signal cut it short"
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,1 +1,18 @@
 //! One integration binary: it links once.
+
+mod bodies;
+mod callers;
+mod claims;
+mod commands;
+mod decisions;
+mod descriptors;
+mod failures;
+mod hostile_api;
+mod life;
+mod logs;
+mod peers;
+mod readme;
+mod refusals;
+mod stages;
+mod support;
+mod support_works;

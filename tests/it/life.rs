@@ -1,0 +1,348 @@
+//! The life of connections and of the process: keep-alive, hang-ups, limits of time and number, and the end.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    thread::sleep,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::support::{
+    Act, CALLER, Client, ConfigText, FLOW, Gateway, PASSWORD, Play, Request, STEPS, ScriptedApi, wait_until,
+};
+
+const BODY: &str = r#"{"email":"jane@fabrikam.com"}"#;
+/// What a busy machine may add to a time.
+const SLACK: Duration = Duration::from_millis(600);
+
+fn hook(client: Client) -> Request {
+    client.post_hook(FLOW, STEPS[1], BODY).basic(CALLER, PASSWORD)
+}
+
+fn start(api: &ScriptedApi, listen: &str) -> Gateway {
+    Gateway::start(&ConfigText::new(&api.url("/")).listen(listen).text())
+}
+
+#[test]
+fn a_signal_ends_the_process_after_the_hooks_in_flight_were_answered() {
+    for (signal, name) in [("TERM", "SIGTERM"), ("INT", "SIGINT")] {
+        let api = ScriptedApi::start(Play::continue_().after(Duration::from_millis(500)));
+        let mut gateway = Gateway::start(&ConfigText::new(&api.url("/")).text());
+        let client = gateway.client();
+        let mut idle = client.connect();
+        let mut used = client.connect();
+        assert_eq!(client.get("/nowhere").send_on(&mut used).status, 404);
+        let mut in_flight = client.connect();
+        in_flight.write(&hook(client).header("X-Request-ID", "last").to_bytes());
+        wait_until("the hook is at the API", || api.requests().len() == 1);
+
+        let begin = Instant::now();
+        gateway.signal(signal);
+        assert!(used.is_closed_within(SLACK), "{name}: an idle connection is closed");
+        assert!(idle.is_closed_within(SLACK), "{name}: also one that was never used");
+        assert!(TcpStream::connect(gateway.address()).is_err(), "{name}: nothing new is accepted");
+        let response = in_flight.response("POST");
+        assert_eq!((response.status, response.header("connection")), (200, Some("close")), "{name}");
+        assert!(gateway.wait().success(), "{name}");
+        assert!(
+            begin.elapsed() < Duration::from_secs(3),
+            "{name}: the end does not wait for the grace to pass"
+        );
+        let events = gateway.events();
+        assert_eq!(events.len(), 2, "{name}: {events:#?}");
+        assert_eq!((&events[1]["request_id"], &events[1]["outcome"]), (&"last".into(), &"api".into()));
+        let said = gateway.stderr_text();
+        assert!(said.contains(name) && said.contains("every hook was answered"), "{said}");
+    }
+}
+
+#[test]
+fn a_grace_that_is_too_short_is_a_warning_and_the_event_is_written_all_the_same() {
+    let api = ScriptedApi::start(Play::silence());
+    let grace = Duration::from_millis(300);
+    let config = ConfigText::new(&api.url("/")).top("shutdown: { grace: 300ms }").connector("timeout: 4s");
+    let mut gateway = Gateway::start(&config.text());
+    let mut in_flight = gateway.client().connect();
+    in_flight.write(&hook(gateway.client()).header("X-Request-ID", "cut").to_bytes());
+    wait_until("the hook is at the API", || api.requests().len() == 1);
+    let begin = Instant::now();
+    let status = gateway.terminate();
+    let took = begin.elapsed();
+    assert!(status.success() && (grace..grace + SLACK).contains(&took), "{status} after {took:?}");
+    assert!(in_flight.is_closed_within(SLACK));
+    let said = gateway.stderr_text();
+    assert!(said.contains("\"WARN\"") && said.contains("shutdown.grace passed"), "{said}");
+    let events = gateway.events();
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert_eq!((&events[0]["request_id"], &events[0]["outcome"]), (&"cut".into(), &"abandoned".into()));
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    for (first, second) in [("TERM", "INT"), ("INT", "INT"), ("TERM", "TERM")] {
+        let api = ScriptedApi::start(Play::silence());
+        let config = ConfigText::new(&api.url("/")).top("shutdown: { grace: 30s }").connector("timeout: 4s");
+        let mut gateway = Gateway::start(&config.text());
+        let mut in_flight = gateway.client().connect();
+        in_flight.write(&hook(gateway.client()).header("X-Request-ID", "cut").to_bytes());
+        wait_until("the hook is at the API", || api.requests().len() == 1);
+        gateway.signal(first);
+        wait_until("it drains", || gateway.stderr_text().contains("finishing what is in flight"));
+        assert!(!in_flight.is_closed_within(Duration::from_millis(200)), "the grace has begun");
+        let begin = Instant::now();
+        gateway.signal(second);
+        let status = gateway.wait();
+        assert!(status.success() && begin.elapsed() < Duration::from_secs(2), "{status}");
+        let said = gateway.stderr_text();
+        assert!(said.contains("\"WARN\"") && said.contains("before every hook was answered"), "{said}");
+        let events = gateway.events();
+        assert_eq!(events.len(), 1, "{events:#?}");
+        assert_eq!((&events[0]["request_id"], &events[0]["outcome"]), (&"cut".into(), &"abandoned".into()));
+    }
+}
+
+#[test]
+fn a_hang_up_cancels_the_call_frees_every_permit_and_is_written_down_once() {
+    let api = ScriptedApi::start(vec![Play::silence(), Play::silence(), Play::continue_()]);
+    let config =
+        ConfigText::new(&api.url("/")).listen("max_in_flight: 1").connector("max_in_flight: 1\ntimeout: 4s");
+    let gateway = Gateway::start(&config.text());
+    let client = gateway.client();
+    for number in 1..=2 {
+        let mut caller = client.connect();
+        let id = format!("gone-{number}");
+        caller.write(&hook(client).header("X-Request-ID", &id).to_bytes());
+        wait_until("the hook is at the API", || api.requests().len() == number);
+        assert_eq!(api.open_connections(), 1);
+        caller.hang_up();
+        wait_until("the connection to the API is closed", || api.open_connections() == 0);
+        let event = gateway.event(&id);
+        let fields =
+            ["decision", "outcome", "reason", "blame"].map(|field| event[field].as_str().unwrap_or("-"));
+        assert_eq!(fields, ["none", "abandoned", "client_gone", "caller"]);
+        assert_eq!(
+            (event.get("status"), &event["caller"], &event["claims_sent"]),
+            (None, &CALLER.into(), &1.into())
+        );
+    }
+    assert_eq!(hook(client).send().status, 200, "both limits of one have a place");
+    let flow = format!("user_flow=\"{FLOW}\",step=\"{}\"", STEPS[1]);
+    gateway.wait_for_metric(
+        &format!("claimgate_requests_total{{{flow},decision=\"none\",outcome=\"abandoned\"}}"),
+        2.0,
+    );
+    gateway.wait_for_metric("claimgate_caller_failures_total{reason=\"client_gone\"}", 2.0);
+    gateway.wait_for_metric("claimgate_in_flight_hooks", 0.0);
+    assert_eq!(gateway.wait_for_events(3).len(), 3);
+}
+
+#[test]
+fn a_hang_up_inside_a_body_is_written_down_and_one_inside_a_head_is_no_hook() {
+    let api = ScriptedApi::start(Play::continue_());
+    let gateway = start(&api, "max_in_flight: 1");
+    let client = gateway.client();
+    let bytes = hook(client).header("X-Request-ID", "half").to_bytes();
+    let chunked = String::from_utf8_lossy(&bytes).replace("half", "chunk");
+    let chunked = chunked.replace(&format!("Content-Length: {}", BODY.len()), "Transfer-Encoding: chunked");
+    let chunked = chunked.replace(BODY, "5\r\n{");
+    for (id, bytes) in [("half", &bytes[..bytes.len() - 5]), ("chunk", chunked.as_bytes())] {
+        let mut caller = client.connect();
+        caller.write(bytes);
+        gateway.wait_for_metric("claimgate_in_flight_hooks", 1.0);
+        caller.hang_up();
+        let event = gateway.event(id);
+        assert_eq!(
+            (&event["outcome"], &event["reason"]),
+            (&"abandoned".into(), &"client_gone".into()),
+            "{id}"
+        );
+    }
+    let mut caller = client.connect();
+    caller.write(&bytes[..40]);
+    caller.hang_up();
+    assert_eq!(hook(client).header("X-Request-ID", "next").send().status, 200);
+    gateway.event("next");
+    assert_eq!(gateway.events().len(), 3);
+    assert_eq!(api.requests().len(), 1);
+}
+
+#[test]
+fn one_connection_carries_many_hooks_also_sent_before_the_last_was_answered() {
+    let api = ScriptedApi::start(Play::continue_());
+    let gateway = start(&api, "");
+    let client = gateway.client();
+    let mut kept = client.connect();
+    for _ in 0..5 {
+        let response = hook(client).send_on(&mut kept);
+        assert_eq!((response.status, response.header("connection")), (200, None));
+    }
+    let ids: Vec<String> = (0..4).map(|number| format!("pipelined-{number}")).collect();
+    let request = |id: &String| {
+        let request = hook(client).header("X-Request-ID", id);
+        // The second one is refused, which must not swallow the third.
+        if id.ends_with('1') { request.without("Authorization") } else { request }
+    };
+    let bytes: Vec<u8> = ids.iter().flat_map(|id| request(id).to_bytes()).collect();
+    let answers = String::from_utf8(client.raw(&bytes)).unwrap();
+    let seen: Vec<_> = answers
+        .split("HTTP/1.1 ")
+        .skip(1)
+        .map(|answer| {
+            let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap_or("-");
+            (answer[..3].to_owned(), id.to_owned())
+        })
+        .collect();
+    let statuses = ["200", "401", "200", "200"].map(str::to_owned);
+    let expected: Vec<_> = statuses.into_iter().zip(ids).collect();
+    assert_eq!(seen, expected);
+    assert_eq!(gateway.wait_for_events(9).len(), 9);
+    let closing = hook(client).header("Connection", "close");
+    let mut connection = client.connect();
+    assert_eq!(closing.send_on(&mut connection).header("connection"), Some("close"));
+    assert!(connection.is_closed_within(SLACK));
+}
+
+#[test]
+fn a_connection_over_the_limit_waits_for_a_place() {
+    let api = ScriptedApi::start(Play::continue_());
+    let gateway = start(&api, "max_connections: 2");
+    let client = gateway.client();
+    let mut first = client.connect();
+    let mut second = client.connect();
+    assert_eq!(hook(client).send_on(&mut first).status, 200);
+    assert_eq!(hook(client).send_on(&mut second).status, 200);
+    let mut third = client.connect();
+    third.write(&hook(client).to_bytes());
+    assert!(!third.is_closed_within(Duration::from_millis(200)), "it is neither served nor refused");
+    assert_eq!(api.requests().len(), 2);
+    first.hang_up();
+    assert_eq!(third.response("POST").status, 200);
+}
+
+#[test]
+fn a_head_that_does_not_arrive_in_time_closes_the_connection_and_is_no_hook() {
+    let head_timeout = Duration::from_millis(300);
+    let api = ScriptedApi::start(Play::continue_());
+    let gateway = start(&api, "head_timeout: 300ms");
+    let client = gateway.client();
+    let bytes = hook(client).to_bytes();
+    let mut silent = client.connect();
+    let mut half = client.connect();
+    half.write(&bytes[..30]);
+    let mut between = client.connect();
+    let mut dripping = client.connect();
+    assert_eq!(hook(client).send_on(&mut between).status, 200);
+    let begin = Instant::now();
+    let dripper = std::thread::spawn(move || {
+        for byte in b"POST /flows/x HTTP/1.1\r\nX-Slow: y" {
+            dripping.write(&[*byte]);
+            sleep(Duration::from_millis(30));
+        }
+        dripping.is_closed_within(Duration::from_millis(50))
+    });
+    for (what, connection) in [("silent", &mut silent), ("half", &mut half), ("between", &mut between)] {
+        assert!(connection.is_closed_within(head_timeout + SLACK), "{what}");
+        let took = begin.elapsed();
+        assert!(took + Duration::from_millis(60) >= head_timeout, "{what}: {took:?}");
+    }
+    assert!(dripper.join().unwrap(), "bytes now and then buy no time");
+    assert_eq!(gateway.wait_for_events(1).len(), 1);
+}
+
+#[test]
+fn a_client_of_http_1_0_is_answered_and_its_connection_closed() {
+    let api = ScriptedApi::start(Play::continue_());
+    let gateway = start(&api, "");
+    let text = String::from_utf8(hook(gateway.client()).to_bytes()).unwrap();
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(text.replacen("HTTP/1.1", "HTTP/1.0", 1).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the connection ends");
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with(r#"{"version":"1.0.0","action":"Continue"}"#), "{answer}");
+    assert!(!answer.to_ascii_lowercase().contains("transfer-encoding"), "{answer}");
+    assert_eq!(gateway.wait_for_events(1)[0]["status"], 200);
+}
+
+#[test]
+fn broken_requests_end_their_connection_and_no_other() {
+    let api = ScriptedApi::start(Play::continue_());
+    let gateway = start(&api, "");
+    let client = gateway.client();
+    let mut kept = client.connect();
+    let long = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(100_000));
+    let many = format!("POST / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: y\r\n".repeat(1000));
+    let path = format!("/flows/{FLOW}/{}", STEPS[1]);
+    let smuggled = format!(
+        "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    );
+    let lengths =
+        format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{{}}");
+    let rows =
+        ["\0\u{1}\u{2}\r\n\r\n", "GET\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &long, &many, &lengths];
+    for (row, bytes) in rows.into_iter().enumerate() {
+        let mut stream = TcpStream::connect(gateway.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(bytes.as_bytes()).ok();
+        let mut answer = Vec::new();
+        let ended = stream.read_to_end(&mut answer);
+        let open = ended.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        assert!(!open, "row {row}: the connection ends");
+        let text = String::from_utf8_lossy(&answer);
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 4"), "row {row}: {text}");
+        assert_eq!(hook(client).send_on(&mut kept).status, 200, "row {row}");
+    }
+    let both = client.raw(smuggled.as_bytes());
+    assert!(!String::from_utf8_lossy(&both).contains("200 OK"), "both framings never pass unauthenticated");
+    assert_eq!(api.requests().len(), rows.len());
+}
+
+#[test]
+fn an_api_that_is_gone_when_the_caller_hangs_up_is_no_harm() {
+    let api =
+        ScriptedApi::start(Play::new([Act::ReadRequest, Act::Pause(Duration::from_millis(100)), Act::Reset]));
+    let gateway = start(&api, "");
+    let client = gateway.client();
+    for number in 1..=10 {
+        let mut caller = client.connect();
+        caller.write(&hook(client).to_bytes());
+        wait_until("the hook is at the API", || api.requests().len() == number);
+        sleep(Duration::from_millis(95));
+        caller.hang_up();
+    }
+    let events = gateway.wait_for_events(10);
+    sleep(Duration::from_millis(250));
+    assert_eq!(gateway.events().len(), 10, "one each, whichever side was quicker");
+    for event in events {
+        assert!(matches!(event["reason"].as_str(), Some("reset" | "client_gone")), "{event}");
+    }
+    assert_eq!(gateway.metric("claimgate_panics_total").to_string(), "0");
+}
+
+/// What the kernel has taken for the process is in flight, whether or not the process has looked at it.
+#[test]
+fn hooks_that_have_arrived_at_the_end_are_answered_on_kept_and_on_new_connections() {
+    let api = ScriptedApi::start(Play::continue_());
+    let mut gateway = start(&api, "");
+    let client = gateway.client();
+    let mut kept: Vec<_> = (0..20).map(|_| client.connect()).collect();
+    for connection in &mut kept {
+        assert_eq!(hook(client).send_on(connection).status, 200);
+    }
+    gateway.signal("STOP");
+    let mut connections = kept;
+    connections.extend((0..20).map(|_| client.connect()));
+    for connection in &mut connections {
+        connection.write(&hook(client).to_bytes());
+    }
+    gateway.signal("TERM");
+    gateway.signal("CONT");
+    for (number, connection) in connections.iter_mut().enumerate() {
+        assert_eq!(connection.response("POST").status, 200, "connection {number}");
+    }
+    assert!(gateway.wait().success());
+    assert_eq!(gateway.wait_for_events(60).len(), 60);
+}

@@ -14,7 +14,7 @@ use super::{normalize::holds_refusal, report::Reporter};
 use crate::{
     flow::{Failure, Reason},
     limits::{InFlight, Limited, Rate},
-    upstream::{self, Held, Pool, Until, WireFailure},
+    upstream::{self, Held, Partial, Pool, Until},
 };
 
 /// A request to the API on its way through the layers.
@@ -187,22 +187,19 @@ async fn exchange(pool: &Pool, reporter: &Reporter, attempt: Attempt) -> Result<
             reporter.report(&failure);
             let status = failure.partial.as_ref().map(|partial| partial.status);
             let reused = failure.sent.then_some(failure.reused);
+            let refusal = failure.partial.as_ref().is_some_and(may_refuse);
             let facts = Facts { took, status, reused, ..Facts::default() };
-            Err(Failed { failure: Failure { reason: failure.reason, refusal: may_refuse(&failure) }, facts })
+            Err(Failed { failure: Failure { reason: failure.reason, refusal }, facts })
         }
     }
 }
 
-/// Whether what arrived of an answer may belong to a refusal. What is not read to its end, because it broke HTTP or was
-/// too large, cannot be shown to be none; neither can what began as a 4xx, under which a message is a refusal.
-fn may_refuse(failure: &WireFailure) -> bool {
-    let unread = matches!(failure.reason, Reason::Contract(_) | Reason::AnswerTooLarge);
-    unread
-        || failure.partial.as_ref().is_some_and(|partial| {
-            partial.content_encoding
-                || (400..500).contains(&partial.status)
-                || holds_refusal(partial.status, &partial.body)
-        })
+/// Whether what arrived of an answer may belong to a refusal. Under 4xx a message is one, so what began as a 4xx and did
+/// not end may be one too; what is encoded may say anything.
+fn may_refuse(partial: &Partial) -> bool {
+    partial.content_encoding
+        || (400..500).contains(&partial.status)
+        || holds_refusal(partial.status, &partial.body)
 }
 
 impl Failed {

@@ -98,7 +98,7 @@ pub enum Reason {
     Panic,
 }
 
-/// Where `on_failure: continue` may apply.
+/// Where `on_failure: continue` may apply. Never after an answer that was not read: it cannot be shown to be no refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Continue {
     Anywhere,
@@ -176,8 +176,8 @@ impl Reason {
             Self::CredentialsRefused => row("credentials_refused", Configuration, 502, false, Anywhere, "the API answered 401 or 403: check the connector's authentication"),
             Self::Redirect => row("redirect", Configuration, 502, false, Anywhere, "the API redirects: put the final URL into endpoint_url"),
             Self::Status4xx => row("status_4xx", Configuration, 502, false, Anywhere, "the API answered another 4xx: check path and method of endpoint_url"),
-            Self::Contract(rule) => row(rule.as_str(), Api, 502, false, Anywhere, rule.hint()),
-            Self::AnswerTooLarge => row("answer_too_large", Api, 502, false, Anywhere, "the answer is larger than max_answer"),
+            Self::Contract(rule) => row(rule.as_str(), Api, 502, false, if rule.leaves_answer_unread() { Never } else { Anywhere }, rule.hint()),
+            Self::AnswerTooLarge => row("answer_too_large", Api, 502, false, Never, "the answer is larger than max_answer"),
             Self::ConnectorLimited => row("connector_limited", Load, 429, false, TokenStepOnly, "the connector's rate_limit is spent"),
             Self::InFlightFull => row("in_flight_full", Load, 503, false, TokenStepOnly, "max_in_flight calls to this API are open and none ended within wait"),
             Self::CallerLimited => row("caller_limited", Load, 429, false, NoHook, "the caller's rate_limit is spent"),

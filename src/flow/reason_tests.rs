@@ -24,7 +24,7 @@ const TABLE: &[(Reason, &str, Blame, u16, bool, [bool; 3])] = &[
     (Reason::CredentialsRefused, "credentials_refused", Blame::Configuration, 502, false, ANYWHERE),
     (Reason::Redirect, "redirect", Blame::Configuration, 502, false, ANYWHERE),
     (Reason::Status4xx, "status_4xx", Blame::Configuration, 502, false, ANYWHERE),
-    (Reason::AnswerTooLarge, "answer_too_large", Blame::Api, 502, false, ANYWHERE),
+    (Reason::AnswerTooLarge, "answer_too_large", Blame::Api, 502, false, NEVER),
     (Reason::ConnectorLimited, "connector_limited", Blame::Load, 429, false, TOKEN_STEP),
     (Reason::InFlightFull, "in_flight_full", Blame::Load, 503, false, TOKEN_STEP),
     (Reason::CallerLimited, "caller_limited", Blame::Load, 429, false, NEVER),
@@ -58,7 +58,8 @@ fn table() -> Vec<Row> {
     };
     let contract = ContractRule::ALL.into_iter().map(|rule| {
         let name = format!("contract_{}", snake(format!("{rule:?}")));
-        (Reason::Contract(rule), name, Blame::Api, 502, false, ANYWHERE)
+        let unread = name.starts_with("contract_http_") || name == "contract_content_encoding";
+        (Reason::Contract(rule), name, Blame::Api, 502, false, if unread { NEVER } else { ANYWHERE })
     });
     let request = RequestRule::ALL.into_iter().map(|rule| {
         let name = format!("bad_request_{}", snake(format!("{rule:?}")).replace("utf_8", "utf8"));

@@ -86,6 +86,14 @@ impl ContractRule {
         Self::NotStrict,
     ];
 
+    /// Whether an answer that breaks this rule is not read, so that nobody knows whether it refused the user.
+    pub const fn leaves_answer_unread(self) -> bool {
+        matches!(
+            self,
+            Self::HttpHead | Self::HttpFraming | Self::HttpInterim | Self::HttpStray | Self::ContentEncoding
+        )
+    }
+
     /// The reason's name: `contract_` and the rule.
     pub const fn as_str(self) -> &'static str {
         self.text().0

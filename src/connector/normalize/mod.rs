@@ -60,11 +60,9 @@ pub fn normalize(connector: &Connector, step: Step, answer: RawAnswer<'_>) -> No
         let refused = connector.strict && !reading.repairs.is_empty();
         if refused { Err(ContractRule::NotStrict.into()) } else { Ok(decision) }
     });
-    // What cannot be read cannot be shown to be no refusal either.
-    let decision = decision.map_err(|reason| Failure {
-        reason,
-        refusal: answer.encoded || holds_refusal(answer.status, answer.body),
-    });
+    // Encoded, it may say anything.
+    let refusal = || answer.encoded || holds_refusal(answer.status, answer.body);
+    let decision = decision.map_err(|reason| Failure { reason, refusal: refusal() });
     Normalized { decision, repairs: reading.repairs, dropped: reading.dropped }
 }
 

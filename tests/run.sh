@@ -59,4 +59,8 @@ printf '   %s\n' "${results[@]}"
 for peer in ${missing[@]+"${missing[@]}"}; do
   echo "   LEFT OUT: the tests that need $peer, which is not installed"
 done
+if ((${#missing[@]})) && [[ -n ${CLAIMGATE_ALL_PEERS:-} ]]; then
+  echo "   FAILED: CLAIMGATE_ALL_PEERS is set, and not all are there"
+  failed=1
+fi
 exit "$failed"

@@ -2,13 +2,16 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a process needs beside its connections: ports, log, metrics, runtimes.
-const BESIDE: u64 = 64;
+/// What a process needs beside its connections: ports, log, metrics.
+const BESIDE: usize = 64;
+
+/// What the runtime of a worker needs.
+const FOR_A_WORKER: usize = 8;
 
 /// Raises the soft limit to the hard one, which is the administrator's, and says so if that is not enough for
-/// `max_connections` and as many calls at a time: without a descriptor a call fails and a caller waits.
-pub(super) fn raise(max_connections: usize, calls_at_a_time: usize) {
-    let needed = (max_connections + calls_at_a_time) as u64 + BESIDE;
+/// `max_connections` callers and `max_calls` calls at a time: without a descriptor a call fails and a caller waits.
+pub(super) fn raise(max_connections: usize, max_calls: usize, workers: usize) {
+    let needed = (max_connections + max_calls + workers * FOR_A_WORKER + BESIDE) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     // `None` is no limit.

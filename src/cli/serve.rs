@@ -52,7 +52,7 @@ impl Serve {
 
     fn serve(&self, config: Config, metrics: Metrics) -> Result<(), StartError> {
         let calls = config.connectors.iter().map(|connector| connector.max_in_flight).sum();
-        descriptors::raise(config.listen.max_connections, calls);
+        descriptors::raise(config.listen.max_connections, calls, self.workers.count().get());
         let grace = config.shutdown.grace;
         let workers = self.workers.count();
         let process = Process::start(config, workers, self.log.format(), io::stdout(), metrics)?;

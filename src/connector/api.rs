@@ -1,6 +1,9 @@
 //! One web API: for the process what its limits need, for each worker its connections.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -18,7 +21,7 @@ use crate::{
     limits::{InFlight, Rate},
     telemetry::{ConnectorMetrics, Direction, Metrics},
     tls::{ClientTls, TlsSetupError},
-    upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Pool, Target},
+    upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Pool, Target, Trust},
 };
 
 /// A web API as the whole process sees it.
@@ -73,6 +76,7 @@ impl Api {
             host: endpoint.host.clone(),
             port: endpoint.port,
             lookups: Lookups::default(),
+            trust: Trust::default(),
             tls,
             connect_timeout: config.connect_timeout,
             max_answer: config.max_answer,
@@ -116,12 +120,13 @@ impl Connector {
         Sent { claims: selected.claims, count: selected.count, dropped: selected.dropped }
     }
 
-    /// Calls the API under its policies.
+    /// Calls the API under its policies. `began` is told when the call goes out.
     pub async fn call(
         &self,
         claims: &Claims,
         correlation: Correlation<'_>,
         deadline: Instant,
+        began: &OnceLock<Instant>,
     ) -> Result<Answer, Failed> {
         let api = &*self.api;
         let request = Bytes::from(api.head.request(claims, correlation));
@@ -131,12 +136,12 @@ impl Connector {
             wait: api.config.wait,
             timeout: api.config.timeout,
         };
-        call::call(policies, &self.pool, &api.reporter, Call { request, deadline }).await
+        call::call(policies, &self.pool, &api.reporter, began, Call { request, deadline }).await
     }
 
-    /// A call that was given up after so long, because the caller hung up.
-    pub fn abandoned(&self, after: Duration) {
-        self.api.metrics.call(after, Some(Reason::ClientGone));
+    /// A call that was given up after so long.
+    pub fn abandoned(&self, after: Duration, reason: Reason) {
+        self.api.metrics.call(after, Some(reason));
     }
 
     /// What the call means at `step`; counted here, because only here it is known.

@@ -4,7 +4,7 @@
 //! line says why it stands where it stands. The layers borrow the state they share (a rate, permits), so the stack is
 //! built anew for each call at no cost: no clone can park a permit, and no layer can end up with a state of its own.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -83,14 +83,16 @@ pub(super) struct Policies<'a> {
 trait Inner<C>: Service<C, Response = Answer, Error = Failed, Future: Send> + Clone + Send {}
 impl<C, S: Service<C, Response = Answer, Error = Failed, Future: Send> + Clone + Send> Inner<C> for S {}
 
-/// Calls the API over `pool`.
+/// Calls the API over `pool`. Writes down in `began` when the first attempt goes out, for whoever has to account for a
+/// call that is given up.
 pub(super) async fn call(
     policies: Policies<'_>,
     pool: &Pool,
     reporter: &Reporter,
+    began: &OnceLock<Instant>,
     call: Call,
 ) -> Result<Answer, Failed> {
-    through(policies, service_fn(|attempt| exchange(pool, reporter, attempt)), call).await
+    through(policies, service_fn(|attempt| exchange(pool, reporter, began, attempt)), call).await
 }
 
 /// The stack.
@@ -174,8 +176,14 @@ fn within_timeout<S: Inner<Attempt>>(timeout: Duration) -> impl Layer<S, Service
 }
 
 /// The exchange itself, which ends by itself at the earlier of the two times.
-async fn exchange(pool: &Pool, reporter: &Reporter, attempt: Attempt) -> Result<Answer, Failed> {
+async fn exchange(
+    pool: &Pool,
+    reporter: &Reporter,
+    first: &OnceLock<Instant>,
+    attempt: Attempt,
+) -> Result<Answer, Failed> {
     let began = Instant::now();
+    first.get_or_init(|| began);
     let result = pool.exchange_and_hold(&attempt.request, attempt.until).await;
     let took = Some(began.elapsed());
     match result {

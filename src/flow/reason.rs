@@ -201,8 +201,8 @@ impl Reason {
 pub struct Failure {
     /// Why no decision was reached.
     pub reason: Reason,
-    /// The answer, or what arrived of it, holds evidence that the API refused the user, or could not be read to the end
-    /// that would show it does not.
+    /// The answer, or what arrived of it, holds evidence that the API refused the user, began as a 4xx and did not end, or
+    /// is encoded. Where nothing of an answer was read, the reason itself says so.
     pub refusal: bool,
 }
 

@@ -5,6 +5,7 @@
 
 use std::{
     borrow::Cow,
+    sync::OnceLock,
     time::{Duration, SystemTime},
 };
 
@@ -43,8 +44,8 @@ pub(super) struct Account<'a> {
     retry_after: Duration,
     bytes_in: Option<usize>,
     connector: Option<&'a Connector>,
-    /// When the call of the API began, while it lasts.
-    calling: Option<Instant>,
+    /// When the call of the API went out, while it lasts.
+    calling: OnceLock<Instant>,
     claims_sent: usize,
     dropped_sent: ClaimNames,
     dropped_received: ClaimNames,
@@ -78,7 +79,7 @@ impl<'a> Account<'a> {
             retry_after: Duration::ZERO,
             bytes_in: None,
             connector: None,
-            calling: None,
+            calling: OnceLock::new(),
             claims_sent: 0,
             dropped_sent: ClaimNames::none(),
             dropped_received: ClaimNames::none(),
@@ -128,13 +129,12 @@ impl<'a> Account<'a> {
         self.dropped_sent = sent.dropped.iter().copied().collect();
     }
 
-    pub(super) fn calls(&mut self) {
-        self.calling = Some(Instant::now());
+    pub(super) fn call_began(&self) -> &OnceLock<Instant> {
+        &self.calling
     }
 
     pub(super) fn decided(&mut self, decided: &Decided) {
-        self.calling = None;
-        self.retry_after = decided.facts.retry_after.unwrap_or_default();
+        self.calling = OnceLock::new();
         self.repairs = decided.repairs;
         self.dropped_received = decided.dropped.iter().map(String::as_str).collect();
         self.facts = decided.facts;
@@ -195,9 +195,10 @@ impl Drop for Account<'_> {
             Some(ending) => (ending.decision, ending.outcome, self.failure),
             None => (DecisionLabel::None, Outcome::Abandoned, Some(Reason::ClientGone.into())),
         };
-        if let (Some(began), Some(connector)) = (self.calling, self.connector) {
+        if let (Some(began), Some(connector)) = (self.calling.get(), self.connector) {
             self.facts.took = Some(began.elapsed());
-            connector.abandoned(began.elapsed());
+            connector
+                .abandoned(began.elapsed(), failure.map_or(Reason::ClientGone, |failure| failure.reason));
         }
         let remaining = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         let repairs: Vec<_> = self.repairs.iter().map(Repair::as_str).collect();

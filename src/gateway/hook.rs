@@ -86,8 +86,7 @@ where
     account.selected(connector, &sent);
 
     // Ask the API, and make a decision of what it says.
-    account.calls();
-    let result = connector.call(&sent.claims, account.correlation(), deadline).await;
+    let result = connector.call(&sent.claims, account.correlation(), deadline, account.call_began()).await;
     let decided = connector.decide(hook.step, result);
     account.decided(&decided);
     decided.decision

@@ -1,6 +1,6 @@
 //! What one configuration comes to: looked up by each hook, changed by none.
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use super::correlation;
 use crate::{
@@ -26,12 +26,19 @@ pub struct Snapshot {
     pub(super) unrouted: HookMetrics,
 }
 
-/// A checked configuration cannot be put to work.
+/// A checked configuration cannot be put to work: all connectors whose trust cannot be set up, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("connector `{connector}`: {source}")]
-pub struct SetupError {
-    connector: Name,
-    source: TlsSetupError,
+pub struct SetupError(Vec<(Name, TlsSetupError)>);
+
+impl fmt::Display for SetupError {
+    /// One line for each connector.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (connector, error)) in self.0.iter().enumerate() {
+            let line_end = if number > 0 { "\n" } else { "" };
+            write!(f, "{line_end}connector `{connector}`: {error}")?;
+        }
+        Ok(())
+    }
 }
 
 /// A user flow.
@@ -90,15 +97,20 @@ impl Snapshot {
             (name.as_str().into(), Flow { name, guard, answer_within: flow.answer_within, callers, hooks })
         });
         let flows = flows.collect();
-        let apis = config.connectors.into_iter().map(|connector| {
+        let (mut apis, mut unusable) = (Vec::new(), Vec::new());
+        for connector in config.connectors {
             let name = connector.name.clone();
-            Api::new(connector, &metrics)
-                .map(Arc::new)
-                .map_err(|source| SetupError { connector: name, source })
-        });
+            match Api::new(connector, &metrics) {
+                Ok(api) => apis.push(Arc::new(api)),
+                Err(error) => unusable.push((name, error)),
+            }
+        }
+        if !unusable.is_empty() {
+            return Err(SetupError(unusable));
+        }
         Ok(Self {
             flows,
-            apis: apis.collect::<Result<_, _>>()?,
+            apis,
             in_flight: InFlight::new(config.listen.max_in_flight),
             max_body: config.listen.max_body,
             body_timeout: config.listen.body_timeout,

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use futures_util::future::select_all;
+use futures_util::{FutureExt as _, future::select_all};
 use tokio::{
     net::TcpListener,
     sync::{
@@ -12,7 +12,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::worker::Worker;
+use super::worker::{Accepted, Worker};
 
 /// Accepts and hands over to the workers in turn, passing over those that have no room, until `shutdown` completes;
 /// then takes what has connected by that time and closes the listening socket.
@@ -24,23 +24,27 @@ pub(super) async fn accept(
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    let mut pending = None;
     tokio::select! {
-        failed = accept_for_ever(&listener, workers, &places) => return failed,
+        failed = accept_for_ever(&listener, workers, &places, &mut pending) => return failed,
         () = shutdown => {}
     }
     // For their clients these are connected, and their hooks may be on the way; closing the socket would reset them.
+    // Nothing is waited for: where no worker has room the end would never come.
     let listener = listener.into_std()?;
-    while let (Ok(place), Ok((stream, _))) = (Arc::clone(&places).try_acquire_owned(), listener.accept()) {
-        stream.set_nonblocking(true)?;
-        room(workers.iter().map(Worker::accepted)).await?.send((stream, place));
+    while let Some(accepted) = pending.take().or_else(|| accept_at_once(&listener, &places)) {
+        let Some(room) = room(workers.iter().map(Worker::accepted)).now_or_never() else { break };
+        room?.send(accepted);
     }
     Ok(())
 }
 
+/// What is accepted stands in `pending` until a worker has it, so that it outlives this future.
 async fn accept_for_ever(
     listener: &TcpListener,
     workers: &[Worker],
     places: &Arc<Semaphore>,
+    pending: &mut Option<Accepted>,
 ) -> io::Result<()> {
     let mut backoff = Backoff::default();
     for turn in (0..workers.len()).cycle() {
@@ -53,10 +57,21 @@ async fn accept_for_ever(
             }
         };
         backoff = Backoff::default();
+        *pending = Some((stream, place));
         let in_turn = workers[turn..].iter().chain(&workers[..turn]).map(Worker::accepted);
-        room(in_turn).await?.send((stream, place));
+        let room = room(in_turn).await?;
+        if let Some(accepted) = pending.take() {
+            room.send(accepted);
+        }
     }
     Err(io::Error::other("there is no worker"))
+}
+
+fn accept_at_once(listener: &std::net::TcpListener, places: &Arc<Semaphore>) -> Option<Accepted> {
+    let place = Arc::clone(places).try_acquire_owned().ok()?;
+    let (stream, _) = listener.accept().ok()?;
+    stream.set_nonblocking(true).ok()?;
+    Some((stream, place))
 }
 
 /// Room at the first of these workers that has some. Only if none has it waits, and then for all of them, so that one

@@ -45,8 +45,8 @@ pub struct AccessEvent<'a> {
     pub status: Option<u16>,
     /// HTTP status of the API.
     pub upstream_status: Option<u16>,
-    /// The API's answer held evidence of a refusal or could not be read, so that it could not become Continue. Written
-    /// only if true.
+    /// The API's answer held evidence of a refusal, began as a 4xx and did not end, or was encoded, so that it could not
+    /// become Continue. Written only if true.
     pub refusal: bool,
     /// The call to the API went over a connection that had been used before.
     pub reused: Option<bool>,

@@ -30,7 +30,7 @@ pub const ACCESS_FIELDS: [AccessField; 30] = [
     known("hint", "what to do about the reason"),
     known("status", "HTTP status to the identity provider"),
     known("upstream_status", "HTTP status of the API"),
-    known("refusal", "`true` if the failed answer held a refusal, so that `on_failure: continue` did not apply"),
+    known("refusal", "`true` if the failed answer held, or may have held, a refusal, so that `on_failure: continue` did not apply"),
     known("reused", "whether the call went over a connection that had been used before"),
     known("duration_ms", "from the complete request head to the end, in milliseconds"),
     known("upstream_ms", "the call to the API with connecting, in milliseconds"),

@@ -64,21 +64,34 @@ fn in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 }
 
 /// The first address that takes the connection. Each one but the last gets an equal share of the time that is left, so
-/// an address that swallows everything leaves time for the next; the last one is ended by whoever waits for this.
+/// an address that swallows everything leaves time for the next; the last one is ended by whoever waits for this. Of
+/// several failures the first that is the API's is told: an address that this machine has no way to is no news.
 async fn connect_any(addresses: &[SocketAddr], end: Instant) -> Result<TcpStream, (Reason, Detail)> {
-    let Some((last, others)) = addresses.split_last() else {
-        return Err((Reason::Dns, Detail::Resolver("the name has no address".to_owned())));
-    };
-    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-    for address in others {
+    let mut told: Option<(Reason, Detail)> = None;
+    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let now = Instant::now();
-        let share = end.saturating_duration_since(now) / left;
-        if let Ok(Ok(tcp)) = timeout_at(now + share, TcpStream::connect(address)).await {
-            return Ok(tcp);
+        let share = end.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
+        let connecting = TcpStream::connect(address);
+        let connected =
+            if left == 1 { Ok(connecting.await) } else { timeout_at(now + share, connecting).await };
+        let failure = match connected {
+            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Err(error)) => of_connecting(&error, address),
+            Err(_) => (Reason::ConnectTimeout, Detail::Elapsed),
+        };
+        if told.as_ref().is_none_or(|(reason, _)| *reason == Reason::NoResources) {
+            told = Some(failure);
         }
-        left -= 1;
     }
-    TcpStream::connect(last).await.map_err(|error| of_system(&error, Reason::Refused))
+    Err(told.unwrap_or_else(|| (Reason::Dns, Detail::Resolver("the name has no address".to_owned()))))
+}
+
+/// Where IPv6 is switched off, its addresses are refused with the code that says for IPv4 that no port is left.
+fn of_connecting(error: &io::Error, address: &SocketAddr) -> (Reason, Detail) {
+    if address.is_ipv6() && error.kind() == io::ErrorKind::AddrNotAvailable {
+        return (Reason::Refused, Detail::Io(SystemFault::of(error)));
+    }
+    of_system(error, Reason::Refused)
 }
 
 /// What the system's error in the making of a connection means: `otherwise`, unless it is about claimgate's own side.

@@ -34,7 +34,8 @@ pub struct Exchanged {
 /// Reading begins at once, so an answer that comes before the request is out (a 413, say) is seen, and a peer that
 /// answers before it reads on cannot block both sides. Where the stream is `reused`, which is to say that it carried an
 /// earlier exchange, such an answer may as well be a second one to the earlier request, and is a failure. After a
-/// failure, or when the future is dropped, the stream must not be used again. Ends at the earlier of `until`, polled only when the stream has nothing to do.
+/// failure, or when the future is dropped, the stream must not be used again. Ends at the earlier of `until` at the
+/// latest.
 pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     io: &mut S,
     buffer: &mut Buffer,
@@ -137,12 +138,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
         let known = self.reader.known_defect();
         let (reason, detail) =
             known.map_or((reason, detail), |defect| (defect.reason(), Detail::Answer(defect)));
-        let raw = matches!(detail, Detail::Answer(_)).then_some(&*self.buffer);
+        let defect = matches!(detail, Detail::Answer(_));
         WireFailure {
             reason,
             sent: self.sending.touched,
             reused: self.reused,
-            partial: self.reader.into_partial(raw),
+            partial: self.reader.into_partial(self.buffer, defect),
             detail,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt, io};
 
+use super::Answer;
 use crate::{
     flow::{ContractRule, Reason},
     tls::Fault,
@@ -29,8 +30,10 @@ impl WireFailure {
     }
 
     /// A failure that shows behind what looked like an answer.
-    pub(super) fn after_answer(defect: Defect, reused: bool) -> Self {
-        Self { reason: defect.reason(), sent: true, reused, partial: None, detail: Detail::Answer(defect) }
+    pub(super) fn after_answer(defect: Defect, answer: &Answer) -> Self {
+        let Answer { status, content_encoding, reused, .. } = *answer;
+        let partial = Some(Partial { status, content_encoding, body: Vec::new() });
+        Self { reason: defect.reason(), sent: true, reused, partial, detail: Detail::Answer(defect) }
     }
 }
 

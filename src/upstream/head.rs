@@ -76,6 +76,13 @@ pub(super) fn may_begin(bytes: &[u8]) -> bool {
     bytes[..length] == PREFIX[..length]
 }
 
+/// The status of a final answer whose head has only begun.
+pub(super) fn status(begun: &[u8]) -> Option<u16> {
+    let code = begun.strip_prefix(PREFIX)?.get(2..5)?;
+    let status = std::str::from_utf8(code).ok()?.parse().ok()?;
+    (200..1000).contains(&status).then_some(status)
+}
+
 /// Reads a complete head.
 pub(super) fn parse(head: &[u8]) -> Result<Head, Defect> {
     let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_FIELDS];

@@ -22,6 +22,7 @@ mod head;
 mod pool;
 mod reader;
 mod resolve;
+mod trust;
 
 use std::{fmt, time::Duration};
 
@@ -31,6 +32,7 @@ pub use buffer::Buffer;
 pub use failure::{Defect, Detail, Partial, SystemFault, WireFailure};
 pub use pool::{Held, Pool};
 pub use resolve::Lookups;
+pub use trust::Trust;
 
 use crate::tls::ClientTls;
 
@@ -53,6 +55,8 @@ pub struct Target {
     pub port: u16,
     /// The lookups of `host`.
     pub lookups: Lookups,
+    /// Whether it is believed to answer in turn.
+    pub trust: Trust,
     /// TLS, if the API has it.
     pub tls: Option<ClientTls>,
     /// Longest time for DNS, TCP and TLS together.

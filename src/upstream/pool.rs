@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -17,24 +16,13 @@ use crate::{
     tls::{Condition, Stream},
 };
 
-/// How long an API's connections are not used again after it sent what nobody asked for.
-const DISTRUST: Duration = Duration::from_mins(1);
-
 /// The connections of one worker to one API. Its connections are bound to the runtime that made them, so it must not
 /// be used from another.
 #[derive(Debug)]
 pub struct Pool {
     target: Arc<Target>,
-    /// Locked only to put one in or take some out.
-    stock: Mutex<Stock>,
-}
-
-#[derive(Debug, Default)]
-struct Stock {
-    /// In the order in which they became idle.
-    idle: VecDeque<Idle>,
-    /// Until then none is kept.
-    closed_until: Option<Instant>,
+    /// In the order in which they became idle. Locked only to put one in or take some out.
+    idle: Mutex<VecDeque<Idle>>,
 }
 
 #[derive(Debug)]
@@ -62,7 +50,7 @@ impl std::fmt::Debug for Connection {
 impl Pool {
     /// An empty one.
     pub fn new(target: Arc<Target>) -> Self {
-        Self { target, stock: Mutex::default() }
+        Self { target, idle: Mutex::default() }
     }
 
     /// Sends `request`, which is head and body of a POST, and reads the answer; on an idle connection if one is as it
@@ -99,12 +87,12 @@ impl Pool {
             Err(failure) => failure.detail == Detail::Answer(Defect::Stray),
         };
         if stray {
-            self.distrust();
+            self.target.trust.lose();
         }
         let Exchanged { answer, keep, surplus } = result?;
         // Elsewhere what follows is left over; behind these two it is the body that they must not have.
         if surplus && matches!(answer.status, 204 | 304) {
-            return Err(WireFailure::after_answer(Defect::BodyWhereNone, reused));
+            return Err(WireFailure::after_answer(Defect::BodyWhereNone, &answer));
         }
         Ok((answer, Held(keep.then_some(connection))))
     }
@@ -120,18 +108,18 @@ impl Pool {
     /// else would close it: call this from the worker's tick.
     pub fn sweep(&self) {
         let now = Instant::now();
-        let mut stock = self.lock();
-        let over = stock.idle.iter().take_while(|entry| self.is_over(entry, now)).count();
-        let closed: Vec<Idle> = stock.idle.drain(..over).collect();
+        let mut idle = self.lock();
+        let over = idle.iter().take_while(|entry| self.is_over(entry, now)).count();
+        let closed: Vec<Idle> = idle.drain(..over).collect();
         // Closing is work for the kernel, which needs no lock.
-        drop(stock);
+        drop(idle);
         drop(closed);
     }
 
     /// How many connections are idle, those that idled for too long included.
     #[cfg(test)]
     fn idle(&self) -> usize {
-        self.lock().idle.len()
+        self.lock().len()
     }
 
     async fn connect(&self, until: Until) -> Result<Connection, WireFailure> {
@@ -151,51 +139,39 @@ impl Pool {
             }
             match entry.connection.stream.condition().await {
                 Condition::Quiet => return Some(entry.connection),
-                Condition::Speaks => self.distrust(),
+                Condition::Speaks => self.target.trust.lose(),
                 Condition::Over => {}
             }
         }
     }
 
-    /// An API that sends what nobody asked for may do so again a moment after the next request, where no check can tell
-    /// it from the answer. So for a while each of its connections carries one exchange.
-    fn distrust(&self) {
-        let mut stock = self.lock();
-        stock.closed_until = Some(Instant::now() + DISTRUST);
-        let closed = std::mem::take(&mut stock.idle);
-        drop(stock);
-        drop(closed);
-    }
-
     fn put(&self, mut connection: Connection) {
         connection.buffer.reset();
-        if self.target.max_idle == 0 {
-            return;
-        }
         let since = Instant::now();
-        let mut stock = self.lock();
-        if stock.closed_until.is_some_and(|until| since < until) {
+        if self.target.max_idle == 0 || self.target.trust.is_lost(since) {
             return;
         }
-        let full = stock.idle.len() >= self.target.max_idle;
-        let closed = if full { stock.idle.pop_front() } else { None };
-        stock.idle.push_back(Idle { connection, since });
-        drop(stock);
+        let mut idle = self.lock();
+        let full = idle.len() >= self.target.max_idle;
+        let closed = if full { idle.pop_front() } else { None };
+        idle.push_back(Idle { connection, since });
+        drop(idle);
         drop(closed);
     }
 
     fn pop(&self) -> Option<Idle> {
-        self.lock().idle.pop_back()
+        self.lock().pop_back()
     }
 
     fn is_over(&self, entry: &Idle, now: Instant) -> bool {
-        now.saturating_duration_since(entry.since) >= self.target.idle_timeout
+        self.target.trust.is_lost(now)
+            || now.saturating_duration_since(entry.since) >= self.target.idle_timeout
             || now.saturating_duration_since(entry.connection.born) >= self.target.max_age
     }
 
     /// A panic elsewhere leaves the queue whole: every change to it is one call.
-    fn lock(&self) -> MutexGuard<'_, Stock> {
-        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -97,11 +97,15 @@ impl Reader {
         (head, self.body)
     }
 
-    /// What arrived of an incomplete one, if its head did. With `raw`, the unread bytes follow what was decoded.
-    pub(super) fn into_partial(mut self, raw: Option<&Buffer>) -> Option<Partial> {
-        let Head { status, content_encoding, .. } = self.head?;
-        if let Some(input) = raw {
-            let there = input.unread();
+    /// What arrived of an incomplete one, if as much as its status did; `input` is what is unread. After a defect the
+    /// unread bytes follow what was decoded, and nothing is believed of a head that broke the rules.
+    pub(super) fn into_partial(mut self, input: &Buffer, defect: bool) -> Option<Partial> {
+        let there = input.unread();
+        let Some(Head { status, content_encoding, .. }) = self.head else {
+            let status = head::status(there).filter(|_| !defect)?;
+            return Some(Partial { status, content_encoding: false, body: Vec::new() });
+        };
+        if defect {
             let count = there.len().min(self.max_answer - self.body.len());
             self.body.extend_from_slice(&there[..count]);
         }

@@ -11,7 +11,7 @@ fn started_under(limits: &str) -> (Gateway, [u64; 2]) {
     fs::write(&file, ConfigText::new("http://127.0.0.1:1/").text())
         .expect("the configuration can be written");
     let mut command = Command::new("sh");
-    let script = format!(r#"{limits}; exec "$0" serve --config "$1""#);
+    let script = format!(r#"{limits}; exec "$0" serve --workers 2 --config "$1""#);
     command.args([
         OsStr::new("-c"),
         script.as_ref(),
@@ -42,8 +42,8 @@ fn a_limit_that_cannot_be_enough_is_said_at_the_start() {
     let (mut short, _) = started_under("ulimit -Sn 256; ulimit -Hn 256");
     short.terminate();
     assert!(short.stderr_text().contains(text), "{}", short.stderr_text());
-    // 4096 connections, 64 calls, and what a process needs beside them.
-    let (mut enough, _) = started_under("ulimit -Sn 256; ulimit -Hn 4224");
+    // 4096 connections, 64 calls, and what two workers and a process need beside them.
+    let (mut enough, _) = started_under("ulimit -Sn 256; ulimit -Hn 4240");
     enough.terminate();
     assert!(!enough.stderr_text().contains(text), "{}", enough.stderr_text());
 }

@@ -169,7 +169,9 @@ fn whatever_an_api_does_to_one_hook_the_next_ones_get_their_own_answers() {
                     .collect();
                 assert_eq!(used.len(), 3, "{what}: nothing is repeated");
                 used.dedup();
-                assert_eq!(used.len(), connections, "{what}: connections");
+                // What comes apart may be seen with the answer, which costs the next connection too, or behind it.
+                let apart = what.ends_with("too short, apart") && used.len() == connections + 1;
+                assert!(used.len() == connections || apart, "{what}: {} connections", used.len());
             });
         }
     });

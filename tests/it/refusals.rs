@@ -213,18 +213,27 @@ fn a_refusal_behind_a_head_that_cannot_be_read_never_becomes_continue() {
 #[test]
 fn half_an_answer_with_a_status_that_refuses_is_taken_for_a_refusal() {
     let api = ScriptedApi::answering(|request| {
-        let status = request.json()["city"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap();
-        Play::answer(format!("HTTP/1.1 {status} Named\r\nContent-Length: 60\r\n\r\n")).then(Act::Close)
+        let (status, head_ends) =
+            serde_json::from_value::<(u16, bool)>(request.json()["city"].clone()).unwrap();
+        let whole = format!("HTTP/1.1 {status} Named\r\nContent-Length: 60\r\n\r\n");
+        let length = if head_ends { whole.len() } else { whole.len() - 12 };
+        Play::answer(&whole[..length]).then(Act::Close)
     });
     let gateway = start(&api, "");
     for (status, goes_on) in
         [(200, true), (400, false), (403, false), (409, false), (422, false), (500, true)]
     {
-        for step in STEPS {
-            let request = gateway.client().post_hook("F", step, &json!({ "city": status }).to_string());
+        for (step, whole_head) in STEPS.into_iter().flat_map(|step| [(step, true), (step, false)]) {
+            let body = json!({ "city": [json!(status), json!(whole_head)] });
+            let request = gateway.client().post_hook("F", step, &body.to_string());
             let response = request.basic(CALLER, PASSWORD).send();
             let continued = response.text().contains(r#""Continue""#);
-            assert_eq!(continued, goes_on, "{status} at {step}: {}", response.text());
+            assert_eq!(
+                continued,
+                goes_on,
+                "{status} at {step}, whole head: {whole_head}: {}",
+                response.text()
+            );
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     flow::Step::{self, PostAttributeCollection, PostFederationSignup},
-    upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Pool, Target, Until},
+    upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Pool, Target, Trust, Until},
 };
 
 /// How the request id of each of the story's hooks begins.
@@ -116,6 +116,7 @@ impl<'a> Player<'a> {
             host: setting.address.ip().to_string(),
             port: setting.address.port(),
             lookups: Lookups::default(),
+            trust: Trust::default(),
             tls: None,
             connect_timeout: PATIENCE,
             max_answer: 64 * 1024,

@@ -26,7 +26,7 @@ pub use repair::{Repair, Repairs};
 /// A complete HTTP answer, as far as its meaning depends on it.
 #[derive(Clone, Copy)]
 pub struct RawAnswer<'a> {
-    /// 200 to 599.
+    /// 200 to 999; from 500 on it is an error of the API.
     pub status: u16,
     /// It carries a `Content-Encoding` other than `identity`, though none was offered.
     pub encoded: bool,
@@ -88,7 +88,7 @@ impl Reading<'_> {
             return Err(ContractRule::ContentEncoding.into());
         }
         if answer.status == 204 {
-            return self.missing_action(&[]);
+            return self.missing_action(&[], answer);
         }
         if answer.body.trim_ascii().is_empty() {
             let rule = if success { ContractRule::EmptyBody } else { ContractRule::ErrorWithoutMessage };
@@ -106,7 +106,7 @@ impl Reading<'_> {
         let envelope = Envelope::of(&members, &mut self.repairs);
         match envelope.action {
             Some(action) => self.by_action(action, success, answer.status, &envelope, &members),
-            None => self.by_message(success, &envelope, &members),
+            None => self.by_message(success, &envelope, &members, answer),
         }
     }
 
@@ -151,11 +151,12 @@ impl Reading<'_> {
         success: bool,
         envelope: &Envelope<'_>,
         members: &[Member<'_>],
+        answer: RawAnswer<'_>,
     ) -> Result<FlowDecision, Reason> {
         match (success, envelope.message) {
             (true, _) if envelope.says_error() => Err(ContractRule::ErrorBodyIn2xx.into()),
             (true, Some(message)) if message.value != "\"\"" => Err(ContractRule::ErrorBodyIn2xx.into()),
-            (true, _) => self.missing_action(members),
+            (true, _) => self.missing_action(members, answer),
             (false, None) => Err(ContractRule::ErrorWithoutMessage.into()),
             (false, Some(_)) => {
                 self.repairs.note(Repair::ErrorBody);
@@ -165,15 +166,19 @@ impl Reading<'_> {
         }
     }
 
-    /// The success body of a B2C custom policy is claims without an action.
-    fn missing_action(&mut self, members: &[Member<'_>]) -> Result<FlowDecision, Reason> {
-        match self.connector.missing_action {
-            MissingAction::Fail => Err(ContractRule::MissingAction.into()),
-            MissingAction::Continue => {
-                self.repairs.note(Repair::MissingAction);
-                Ok(FlowDecision::Continue(self.receive(members)))
-            }
+    /// The success body of a B2C custom policy is claims without an action. One with an action further in, such as the
+    /// envelope that a function's host did not take off, is none.
+    fn missing_action(
+        &mut self,
+        members: &[Member<'_>],
+        answer: RawAnswer<'_>,
+    ) -> Result<FlowDecision, Reason> {
+        let accepted = self.connector.missing_action == MissingAction::Continue;
+        if !accepted || holds_refusal(answer.status, answer.body) {
+            return Err(ContractRule::MissingAction.into());
         }
+        self.repairs.note(Repair::MissingAction);
+        Ok(FlowDecision::Continue(self.receive(members)))
     }
 
     /// A block or validation, as far as the step has room for it.

@@ -79,11 +79,22 @@ fn values_of<'a>(text: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = &'a [u8]
             _ if !begins => None,
             [] | [b'/', ..] => Some(&[][..]),
             [b':' | b'>', value @ ..] => Some(value.trim_ascii_start()),
-            // Only between the fields of a form: `<form action=…>` stands on every other error page.
-            [b'=', value @ ..] if at == 0 || text[at - 1] == b'&' => Some(value),
+            [b'=', value @ ..] if is_a_field(&text[..at]) => Some(value),
             _ => None,
         }
     })
+}
+
+/// Whether a name and `=` behind this text are a field of a form or an attribute of XML, other than the attribute of
+/// `<form action=…>` that stands on every other error page.
+fn is_a_field(before: &[u8]) -> bool {
+    const LONGEST_TAG: usize = 256;
+    let near = &before[before.len().saturating_sub(LONGEST_TAG)..];
+    let tag = near.iter().rposition(|byte| *byte == b'<').map_or(&[][..], |at| &near[at..]);
+    match before.last() {
+        None | Some(b'&') => true,
+        Some(byte) => byte.is_ascii_whitespace() && !tag.starts_with(b"<form"),
+    }
 }
 
 /// A hyphen too: `touch-action: none` in the style of an error page is no action.
@@ -142,6 +153,8 @@ mod tests {
             (200, br#"{"action":"Con\tinue"}"#),
             (200, br#"{"action":"Continue\"Deny"}"#),
             (200, b"<answer><action>Deny</action></answer>"),
+            (200, b"<decision action=\"Block\" message=\"no\"/>"),
+            (200, b"x=1\naction=Block"),
             (500, b"action=Block&userMessage=no"),
             (500, b"status=1&action=Block"),
             (200, b"\x1f\x8b\x08\x00\x01"),

@@ -281,6 +281,22 @@ fn a_missing_action_is_continue_only_where_the_connector_says_so() {
 }
 
 #[test]
+fn a_missing_action_is_no_continue_where_a_refusal_stands_further_in() {
+    let lenient = Connector { missing_action: MissingAction::Continue, ..connector() };
+    let bodies = [
+        r#"{"statusCode":200,"body":"{\"action\":\"ShowBlockPage\",\"userMessage\":\"no\"}"}"#,
+        r#"{"data":{"action":"Deny"}}"#,
+        r#"{"error":{"userMessage":"no"}}"#,
+    ];
+    for body in bodies {
+        for step in Step::ALL {
+            let there = line(&read(&lenient, step, 200, body));
+            assert_eq!(there, "contract_missing_action (refusal)", "{body} at {step}");
+        }
+    }
+}
+
+#[test]
 fn an_encoded_answer_is_not_read_and_may_hold_a_refusal() {
     for status in [200, 400] {
         let answer = RawAnswer { status, encoded: true, body: b"\x1f\x8b" };

@@ -6,7 +6,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE};
+use crate::upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Trust};
 
 fn target(host: &str, port: u16, connect_timeout: Duration) -> Target {
     let (idle_timeout, max_age) = (IDLE_TIMEOUT, MAX_AGE);
@@ -14,6 +14,7 @@ fn target(host: &str, port: u16, connect_timeout: Duration) -> Target {
         host: host.into(),
         port,
         lookups: Lookups::default(),
+        trust: Trust::default(),
         tls: None,
         connect_timeout,
         max_answer: 1024,
@@ -98,6 +99,26 @@ fn a_lack_of_our_own_is_not_the_fault_of_the_api() {
             assert_eq!(of_system(&error, otherwise).0, expected, "{error:?}");
         }
     }
+}
+
+#[test]
+fn an_ipv6_address_without_ipv6_is_no_lack_of_resources() {
+    let error = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let of = |address: &str| of_connecting(&error, &address.parse().unwrap()).0;
+    assert_eq!([of("127.0.0.1:80"), of("[::1]:80")], [Reason::NoResources, Reason::Refused]);
+}
+
+#[tokio::test]
+async fn of_several_failures_the_first_that_is_the_apis_is_told() {
+    let (hole, _sockets) = black_hole();
+    let refusing = || SocketAddr::from(([127, 0, 0, 1], 1));
+    let end = || Instant::now() + Duration::from_millis(300);
+    let refused = connect_any(&[refusing(), refusing()], end()).await.unwrap_err();
+    assert_eq!(refused.0, Reason::Refused);
+    let swallowed = connect_any(&[hole, refusing()], end()).await.unwrap_err();
+    assert_eq!(swallowed.0, Reason::ConnectTimeout);
+    let none = connect_any(&[], end()).await.unwrap_err();
+    assert_eq!(none.0, Reason::Dns);
 }
 
 #[tokio::test]

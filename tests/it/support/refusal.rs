@@ -7,7 +7,6 @@ use super::{Gateway, Request, Response};
 /// Requests that must be refused: the request id, the request, the status and the reason.
 pub(crate) type Refusal<'a> = (String, Request, u16, &'a str);
 
-/// Sends one and checks it; the answer and the event.
 /// Sends it and checks everything that is the same for all refusals; the answer and the event.
 pub(crate) fn refused(
     gateway: &Gateway,

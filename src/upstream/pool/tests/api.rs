@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     tls::ClientTls,
-    upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Target, Until},
+    upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Target, Trust, Until},
 };
 
 pub(super) const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nHost: api.example\r\nContent-Length: 2\r\n\r\n{}";
@@ -64,6 +64,7 @@ impl Api {
             host: "127.0.0.1".into(),
             port: self.port,
             lookups: Lookups::default(),
+            trust: Trust::default(),
             tls,
             connect_timeout: Duration::from_secs(5),
             max_answer: 1024,

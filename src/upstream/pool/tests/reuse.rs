@@ -11,7 +11,7 @@ use std::{
 use tokio::{io::AsyncReadExt, sync::mpsc, time::sleep};
 
 use super::api::{Api, REQUEST, ok, read_request, soon, write};
-use crate::upstream::{Answer, Defect, Detail, Pool, pool::DISTRUST};
+use crate::upstream::{Answer, Defect, Detail, Pool, trust::DISTRUST};
 
 /// Long enough for a packet on the loopback to be noticed.
 const A_MOMENT: Duration = Duration::from_millis(50);
@@ -226,12 +226,16 @@ async fn after_a_stray_byte_no_connection_is_used_again_for_a_while() {
             }
         })
         .await;
-        let pool = Pool::new(Arc::new(api.target(None)));
+        let target = Arc::new(api.target(None));
+        let (pool, of_another_worker) = (Pool::new(Arc::clone(&target)), Pool::new(target));
         for _ in 0..3 {
             assert_eq!(pool.exchange(REQUEST, soon()).await, Ok(answer("x", false)), "surplus: {surplus}");
             sleep(A_MOMENT).await;
         }
-        assert_eq!(pool.idle(), 0);
+        for _ in 0..2 {
+            assert_eq!(of_another_worker.exchange(REQUEST, soon()).await, Ok(answer("x", false)));
+        }
+        assert_eq!((pool.idle(), of_another_worker.idle()), (0, 0));
         tokio::time::pause();
         tokio::time::advance(DISTRUST).await;
         tokio::time::resume();

@@ -10,7 +10,7 @@ use super::{
     tell,
 };
 use crate::{
-    config::Config,
+    config::{Config, Secrets},
     server::Drained,
     telemetry::{Metrics, diagnostics},
 };
@@ -27,7 +27,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(&self) -> u8 {
-        let config = match load::checked(&self.config.config) {
+        let config = match load::checked(&self.config.config, Secrets::Load) {
             Ok(config) => config,
             Err(status) => return status,
         };

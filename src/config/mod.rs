@@ -34,6 +34,7 @@ pub use model::{
 };
 pub use problem::{Place, Problem, Report, Severity};
 pub use secret::Secret;
+pub use similar::nearest;
 
 use fields::{Context, Entry, Fields};
 

@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of a list of names.
 
 /// The candidate that a typing error or another letter case turns into `text`.
-pub(super) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = folded(text);
     // A third of the letters wrong is a typing error; more is another word.
     let limit = (typed.len() / 3).clamp(1, 3);

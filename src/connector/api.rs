@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     config,
-    flow::{Claims, Failure, FlowDecision, Reason, Step, claims::Member},
+    flow::{
+        Claims, Failure, FlowDecision, Reason, Step,
+        claims::{Member, Verdict},
+    },
     limits::{InFlight, Rate},
     telemetry::{ConnectorMetrics, Direction, Metrics},
     tls::{ClientTls, TlsSetupError},
@@ -118,6 +121,26 @@ impl Connector {
         let selected = self.api.config.claims_to_send.apply(members);
         self.api.metrics.claims_dropped(Direction::Sent, selected.dropped.len());
         Sent { claims: selected.claims, count: selected.count, dropped: selected.dropped }
+    }
+
+    /// Why each member of a hook leaves or stays, in its order; [`Self::select`] goes by the same.
+    pub fn verdicts<'a>(&'a self, members: &'a [Member<'_>]) -> impl Iterator<Item = Verdict<'a>> {
+        members.iter().map(|member| self.api.config.claims_to_send.judge(member))
+    }
+
+    /// The request that [`Self::call`] would send, with every secret masked, for people.
+    pub fn masked_request(&self, claims: &Claims, correlation: Correlation<'_>) -> Vec<u8> {
+        RequestHead::masked(&self.api.config).request(claims, correlation)
+    }
+
+    /// Where the API is. Shown with its query masked.
+    pub fn endpoint(&self) -> &config::Endpoint {
+        &self.api.config.endpoint
+    }
+
+    /// Largest body of an answer, in bytes.
+    pub fn max_answer(&self) -> usize {
+        self.api.config.max_answer
     }
 
     /// Calls the API under its policies. `began` is told when the call goes out.

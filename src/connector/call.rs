@@ -14,7 +14,7 @@ use super::{normalize::holds_refusal, report::Reporter};
 use crate::{
     flow::{Failure, Reason},
     limits::{InFlight, Limited, Rate},
-    upstream::{self, Held, Partial, Pool, Until},
+    upstream::{self, Defect, Detail, Held, Partial, Pool, Until, WireFailure},
 };
 
 /// A request to the API on its way through the layers.
@@ -193,11 +193,7 @@ async fn exchange(
         }
         Err(failure) => {
             reporter.report(&failure);
-            let status = failure.partial.as_ref().map(|partial| partial.status);
-            let reused = failure.sent.then_some(failure.reused);
-            let refusal = failure.partial.as_ref().is_some_and(may_refuse);
-            let facts = Facts { took, status, reused, ..Facts::default() };
-            Err(Failed { failure: Failure { reason: failure.reason, refusal }, facts })
+            Err(Failed::on_the_wire(&failure, took))
         }
     }
 }
@@ -210,7 +206,36 @@ fn may_refuse(partial: &Partial) -> bool {
         || holds_refusal(partial.status, &partial.body)
 }
 
+impl Answer {
+    /// An answer that was recorded instead of received, judged as the wire would: only the body's size, and that a 204
+    /// or 304 has none, can be wrong with it.
+    pub fn recorded(status: u16, body: Vec<u8>, max_answer: usize) -> Result<Self, Failed> {
+        let defect = if matches!(status, 204 | 304) && !body.is_empty() {
+            Defect::BodyWhereNone
+        } else if body.len() > max_answer {
+            Defect::TooLarge
+        } else {
+            let facts = Facts { status: Some(status), ..Facts::default() };
+            let answer = upstream::Answer { status, content_encoding: false, body, reused: false };
+            return Ok(Self { answer, held: Held::default(), facts });
+        };
+        let partial = Some(Partial { status, content_encoding: false, body });
+        let (reason, detail) = (defect.reason(), Detail::Answer(defect));
+        Err(Failed::on_the_wire(&WireFailure { reason, sent: true, reused: false, partial, detail }, None))
+    }
+}
+
 impl Failed {
+    fn on_the_wire(failure: &WireFailure, took: Option<Duration>) -> Self {
+        let status = failure.partial.as_ref().map(|partial| partial.status);
+        let reused = failure.sent.then_some(failure.reused);
+        let refusal = failure.partial.as_ref().is_some_and(may_refuse);
+        Self {
+            failure: Failure { reason: failure.reason, refusal },
+            facts: Facts { took, status, reused, ..Facts::default() },
+        }
+    }
+
     /// A failure before anything was sent to the API.
     fn before(reason: Reason) -> Self {
         Self { failure: reason.into(), facts: Facts::default() }

@@ -4,7 +4,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use zeroize::Zeroizing;
 
-use crate::{config, flow::Claims};
+use crate::{
+    config::{self, Secret},
+    flow::Claims,
+};
 
 /// Everything but the unreserved characters (RFC 3986 section 2.3), so that a key with `+`, `/` or `=` arrives whole.
 const CODE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -23,26 +26,66 @@ pub struct Correlation<'a> {
 /// The part of the head that is the same for every call of a connector, credentials included.
 pub(super) struct RequestHead(Zeroizing<Vec<u8>>);
 
+/// What is in a head and must not be seen by people.
+struct Secrets {
+    query: Option<Zeroizing<String>>,
+    code: Option<Zeroizing<String>>,
+    authorization: Option<Zeroizing<String>>,
+}
+
+impl Secrets {
+    fn of(connector: &config::Connector) -> Self {
+        let code = |code: &Secret| Zeroizing::new(percent_encode(code.expose(), CODE).to_string());
+        let authorization = |basic: &config::Basic| {
+            let mut pair = Zeroizing::new(basic.username.clone().into_bytes());
+            pair.push(b':');
+            pair.extend_from_slice(basic.password.expose());
+            let encoded = Zeroizing::new(STANDARD.encode(&*pair));
+            Zeroizing::new(["Basic ", &encoded].concat())
+        };
+        Self {
+            query: connector.endpoint.query.clone().map(Zeroizing::new),
+            code: connector.code.as_ref().map(code),
+            authorization: connector.basic.as_ref().map(authorization),
+        }
+    }
+
+    /// Each as a whole, so that not even its length or its first letters show.
+    fn masked(connector: &config::Connector) -> Self {
+        let mask = || Zeroizing::new(Secret::MASK.to_owned());
+        Self {
+            query: connector.endpoint.query.as_ref().map(|_| mask()),
+            code: connector.code.as_ref().map(|_| mask()),
+            authorization: connector.basic.as_ref().map(|_| mask()),
+        }
+    }
+}
+
 impl RequestHead {
     pub(super) fn new(connector: &config::Connector) -> Self {
+        Self::with(connector, &Secrets::of(connector))
+    }
+
+    /// For people: the same head with [`Secret::MASK`] in place of each secret.
+    pub(super) fn masked(connector: &config::Connector) -> Self {
+        Self::with(connector, &Secrets::masked(connector))
+    }
+
+    fn with(connector: &config::Connector, secrets: &Secrets) -> Self {
         let mut head = Zeroizing::new(Vec::with_capacity(512));
         let endpoint = &connector.endpoint;
         push(&mut head, &["POST ", &endpoint.path]);
         let mut separator = "?";
-        if let Some(query) = &endpoint.query {
+        if let Some(query) = &secrets.query {
             push(&mut head, &[separator, query]);
             separator = "&";
         }
-        if let Some(code) = &connector.code {
-            push(&mut head, &[separator, "code="]);
-            percent_encode(code.expose(), CODE).for_each(|piece| push(&mut head, &[piece]));
+        if let Some(code) = &secrets.code {
+            push(&mut head, &[separator, "code=", code]);
         }
         push(&mut head, &[" HTTP/1.1\r\nHost: ", &endpoint.authority, "\r\n"]);
-        if let Some(basic) = &connector.basic {
-            let mut pair = Zeroizing::new(basic.username.clone().into_bytes());
-            pair.push(b':');
-            pair.extend_from_slice(basic.password.expose());
-            push(&mut head, &["Authorization: Basic ", &Zeroizing::new(STANDARD.encode(&*pair)), "\r\n"]);
+        if let Some(authorization) = &secrets.authorization {
+            push(&mut head, &["Authorization: ", authorization, "\r\n"]);
         }
         push(
             &mut head,
@@ -90,10 +133,7 @@ fn push(out: &mut Vec<u8>, pieces: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::{Basic, Secret},
-        connector::normalize::tests::connector,
-    };
+    use crate::{config::Basic, connector::normalize::tests::connector};
 
     const PLAIN: Correlation<'_> = Correlation { request_id: "r-1", traceparent: None, tracestate: None };
 
@@ -136,6 +176,25 @@ mod tests {
             assert!(text.starts_with(line));
             assert!(text.contains("\r\nAuthorization: Basic Y2xhaW1nYXRlOnA6dw==\r\n"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_masked_request_is_the_same_with_each_secret_masked_whole() {
+        let mut connector = connector();
+        let plain = request(&connector, PLAIN);
+        let masked = |connector: &config::Connector| {
+            let request = RequestHead::masked(connector).request(&Claims::default(), PLAIN);
+            String::from_utf8(request).unwrap()
+        };
+        let (head, _) = plain.split_once("Content-Length").unwrap();
+        assert!(masked(&connector).starts_with(head), "without a secret nothing is masked");
+        connector.endpoint.query = Some("marked=1".to_owned());
+        connector.code = Some(Secret::new(b"marked".to_vec()));
+        connector.basic =
+            Some(Basic { username: "marked".to_owned(), password: Secret::new(b"marked".to_vec()) });
+        let text = masked(&connector);
+        assert!(text.starts_with("POST /?***&code=*** HTTP/1.1\r\n"), "{text}");
+        assert!(text.contains("\r\nAuthorization: ***\r\n") && !text.contains("mark"), "{text}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn is_request_id(id: &str) -> bool {
 
 /// Unique across restarts and replicas by a random half, within a process by a counted half: an id is no secret, and
 /// drawing randomness for each hook would cost more than the rest of its bookkeeping.
-fn new_request_id() -> String {
+pub(super) fn new_request_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{:016x}{:016x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
 }

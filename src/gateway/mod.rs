@@ -2,16 +2,19 @@
 //!
 //! - [`answer`]: what the server calls for each request; the file `hook` tells the life itself, top to bottom.
 //! - [`Snapshot`]: everything that comes from one configuration, shared by all workers and never changed.
+//! - [`Rehearsal`]: one hook taken apart, stage by stage, for `explain`.
 //! - [`Worker`]: the snapshot together with what one worker has for itself: connections and a log buffer.
 
 mod account;
 mod body;
 mod correlation;
 mod hook;
+mod rehearsal;
 mod reply;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
 pub use hook::answer;
+pub use rehearsal::Rehearsal;
 pub use snapshot::{SetupError, Snapshot, Worker};

@@ -25,17 +25,8 @@ pub(super) fn decision(decision: &FlowDecision, request_id: &str) -> Response<Fu
 /// An error: the reason's name, what to do about it, and the id to look for in the log. Nothing of it depends on a
 /// claim, a credential, or which check of a credential failed.
 pub(super) fn problem(reason: Reason, account: &Account<'_>) -> Response<Full<Bytes>> {
-    let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("Client Closed Request"),
-        "status": reason.status(),
-        "detail": reason.hint(),
-        "reason": reason.as_str(),
-        "request_id": account.request_id(),
-    });
-    let mut response =
-        response(reason.status(), PROBLEM, body.to_string().into_bytes(), account.request_id());
+    let body = problem_body(reason, account.request_id());
+    let mut response = response(reason.status(), PROBLEM, body, account.request_id());
     let headers = response.headers_mut();
     match reason {
         Reason::Unauthenticated if account.flow_takes_basic() => {
@@ -52,6 +43,20 @@ pub(super) fn problem(reason: Reason, account: &Account<'_>) -> Response<Full<By
         headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
     }
     response
+}
+
+/// The body of an error.
+pub(super) fn problem_body(reason: Reason, request_id: &str) -> Vec<u8> {
+    let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or("Client Closed Request"),
+        "status": reason.status(),
+        "detail": reason.hint(),
+        "reason": reason.as_str(),
+        "request_id": request_id,
+    });
+    body.to_string().into_bytes()
 }
 
 fn response(status: u16, kind: HeaderValue, body: Vec<u8>, request_id: &str) -> Response<Full<Bytes>> {

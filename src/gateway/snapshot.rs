@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Snapshot {
     flows: HashMap<Box<str>, Flow>,
-    apis: Vec<Arc<Api>>,
+    pub(super) apis: Vec<Arc<Api>>,
     pub(super) in_flight: InFlight,
     pub(super) max_body: usize,
     pub(super) body_timeout: Duration,
@@ -72,7 +72,7 @@ pub(super) struct Hook {
     pub(super) step: Step,
     pub(super) on_failure: OnFailure,
     pub(super) metrics: HookMetrics,
-    connector: usize,
+    pub(super) connector: usize,
 }
 
 /// A snapshot and what one worker has for itself.

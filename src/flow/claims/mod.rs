@@ -10,7 +10,7 @@ mod selection;
 
 pub use name::{ClaimName, ClaimNameError, reserved_key};
 pub use object::{MAX_DEPTH, Member, ObjectError};
-pub use selection::{Selected, Selection};
+pub use selection::{Match, Selected, Selection, Verdict};
 
 /// Appends `text` as a JSON string.
 pub(crate) fn write_json_string(out: &mut Vec<u8>, text: &str) {

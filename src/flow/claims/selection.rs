@@ -17,12 +17,38 @@ struct Entry {
     name: String,
     /// Written in this spelling, not as it came: the configuration lists one of two spellings.
     respell: bool,
+    /// Not listed: it passes because it is always sent.
+    always: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
     Send,
     Receive,
+}
+
+/// What becomes of one claim, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// It passes.
+    Passes(Match<'a>),
+    /// It is selected and `null`, which means "no value" and is not passed on.
+    Null(Match<'a>),
+    /// Nothing selects it.
+    NotSelected,
+    /// A key of the answer's envelope, which is no claim in either direction.
+    Reserved,
+}
+
+/// What selects a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Match<'a> {
+    /// The name under which the claim passes.
+    pub name: &'a str,
+    /// The name that selects it: as the configuration lists it, or that of an always-sent claim.
+    pub entry: &'a str,
+    /// The configuration does not list it: it is always sent.
+    pub always: bool,
 }
 
 /// What passed and what did not.
@@ -55,20 +81,21 @@ impl Selection {
         let listed = names.iter().map(|name| Entry {
             name: name.as_str().to_owned(),
             respell: name::alias(name.as_str()).is_some(),
+            always: false,
         });
         let mut entries: Vec<_> = listed.collect();
         for name in always {
             let already = |entry: &Entry| Identity::of(&entry.name).is_same_claim(&Identity::of(name));
             if !entries.iter().any(already) {
-                entries.push(Entry { name: name.to_owned(), respell: false });
+                entries.push(Entry { name: name.to_owned(), respell: false, always: true });
             }
         }
         entries.sort_by(|one, two| Identity::of(&one.name).cmp(&Identity::of(&two.name)));
         Self { entries, direction }
     }
 
-    /// The name under which a claim of this name passes, if it does.
-    pub fn passes<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+    /// What selects a claim of this name, if anything does.
+    pub fn passes<'a>(&'a self, name: &'a str) -> Option<Match<'a>> {
         let identity = Identity::of(name);
         let from =
             self.entries.partition_point(|entry| Identity::of(&entry.name).cmp_base(&identity).is_lt());
@@ -79,22 +106,36 @@ impl Selection {
                 identity
                     .is_selected_by(&Identity::of(&entry.name), matches!(self.direction, Direction::Receive))
             })
-            .map(|entry| if entry.respell { entry.name.as_str() } else { name })
+            .map(|Entry { name: entry, respell, always }| Match {
+                name: if *respell { entry } else { name },
+                entry,
+                always: *always,
+            })
     }
 
-    /// Copies the selected claims of a message; the envelope's keys are no claims and neither pass nor count.
+    /// What becomes of a member of a message; the envelope's keys are no claims and neither pass nor count.
+    pub fn judge<'a>(&'a self, member: &'a Member<'_>) -> Verdict<'a> {
+        match self.passes(&member.name) {
+            Some(found) if member.is_null() => Verdict::Null(found),
+            Some(found) => Verdict::Passes(found),
+            None if name::reserved_key(&member.name).is_some() => Verdict::Reserved,
+            None => Verdict::NotSelected,
+        }
+    }
+
+    /// Copies the selected claims of a message, as [`Self::judge`] says of each.
     pub fn apply<'a>(&self, members: &'a [Member<'_>]) -> Selected<'a> {
         let mut selected =
             Selected { claims: Claims::default(), count: 0, dropped: Vec::new(), null_claim: false };
         for member in members {
-            match self.passes(&member.name) {
-                Some(_) if member.is_null() => selected.null_claim = true,
-                Some(name) => {
-                    selected.claims.push(name, member.value);
+            match self.judge(member) {
+                Verdict::Passes(found) => {
+                    selected.claims.push(found.name, member.value);
                     selected.count += 1;
                 }
-                None if name::reserved_key(&member.name).is_some() => {}
-                None => selected.dropped.push(&member.name),
+                Verdict::Null(_) => selected.null_claim = true,
+                Verdict::NotSelected => selected.dropped.push(&member.name),
+                Verdict::Reserved => {}
             }
         }
         selected
@@ -202,10 +243,31 @@ mod tests {
             listed.rotate_left(1);
             let selection = Selection::to_send(&listed, true);
             for name in all.iter().chain(&["identities", "ui_locales"]) {
-                assert_eq!(selection.passes(name), Some(*name), "{name}");
+                assert_eq!(selection.passes(name).map(|found| found.name), Some(*name), "{name}");
             }
-            assert_eq!(selection.passes("client_id"), Some("clientId"));
+            assert_eq!(selection.passes("client_id").map(|found| found.name), Some("clientId"));
             assert_eq!(selection.passes("beta"), None);
+        }
+    }
+
+    #[test]
+    fn each_claim_is_told_what_selects_it_or_why_nothing_does() {
+        let full = format!("extension_{APP}_Id");
+        let selection = Selection::to_send(&names(&["city", "email_address", "extension_Id"]), true);
+        let passes = |name, entry, always| Verdict::Passes(Match { name, entry, always });
+        let rows = [
+            ("city", "1", passes("city", "city", false)),
+            ("city", "null", Verdict::Null(Match { name: "city", entry: "city", always: false })),
+            ("email", "1", passes("email_address", "email_address", false)),
+            (&full, "1", passes(&full, "extension_Id", false)),
+            ("identities", "[]", passes("identities", "identities", true)),
+            ("City", "1", Verdict::NotSelected),
+            ("jobTitle", "null", Verdict::NotSelected),
+            ("Status", "1", Verdict::Reserved),
+        ];
+        for (name, value, expected) in rows {
+            let member = Member { name: name.into(), value };
+            assert_eq!(selection.judge(&member), expected, "{name}: {value}");
         }
     }
 }

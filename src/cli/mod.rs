@@ -3,6 +3,7 @@
 mod check;
 pub mod demo;
 mod descriptors;
+mod explain;
 mod load;
 mod process;
 mod serve;
@@ -35,6 +36,16 @@ enum Command {
     ///
     /// Exit status: 0 fine (warnings included), 1 problems, 2 cannot be read.
     Check(check::Check),
+    /// Explain what claimgate does with one hook, and why.
+    ///
+    /// For the body of one hook: which claims are sent and which are not, and why; the request that would go out, secrets
+    /// masked. With --call or --answer also what the answer comes to: repairs, decision, and what the user sees. It runs
+    /// the gateway's own code. This is a tool for whoever may read the hook: the request, and an answer as it came, are
+    /// shown with the claims in them. Without --call nothing is sent and no secret is read.
+    ///
+    /// Exit status: 0 explained, and the API decided if it was asked; 1 no such hook, a body that would be refused, or
+    /// problems in the configuration; 2 cannot read a file; 3 the API gave no decision, so that `on_failure` spoke.
+    Explain(explain::Explain),
     /// Play sign-ups against a real gateway with a small sample approval system behind it, and stay up.
     Demo(demo::Demo),
 }
@@ -94,6 +105,7 @@ impl Cli {
         ExitCode::from(match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Check(check) => check.run(),
+            Command::Explain(explain) => explain.run(),
             Command::Demo(demo) => demo.run(),
         })
     }

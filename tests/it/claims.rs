@@ -7,19 +7,22 @@ const APP: &str = "0123456789abcdef0123456789ABCDEF";
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn start(api: &ScriptedApi) -> Gateway {
-    let url = api.url("/approvals");
+    Gateway::start(&config(&api.url("/approvals")))
+}
+
+/// A user flow for each connector, by the same name.
+pub(super) fn config(url: &str) -> String {
     let full = format!("claims_to_send: [extension_{APP}_LoyaltyId]");
     let parts = Parts::new()
-        .connector("nothing", &url, "")
-        .connector("some", &url, "claims_to_send: [displayName, city, extension_LoyaltyId, objectId]")
-        .connector("full", &url, &full)
-        .connector("respelled", &url, "claims_to_send: [email_address, client_id]")
-        .connector("email", &url, "claims_to_send: [email, clientId]")
-        .connector("quiet", &url, "send_ui_locales: false")
-        .connector("listed", &url, "claims_to_send: [ui_locales, step, surname]\nsend_ui_locales: false");
+        .connector("nothing", url, "")
+        .connector("some", url, "claims_to_send: [displayName, city, extension_LoyaltyId, objectId]")
+        .connector("full", url, &full)
+        .connector("respelled", url, "claims_to_send: [email_address, client_id]")
+        .connector("email", url, "claims_to_send: [email, clientId]")
+        .connector("quiet", url, "send_ui_locales: false")
+        .connector("listed", url, "claims_to_send: [ui_locales, step, surname]\nsend_ui_locales: false");
     let names = ["nothing", "some", "full", "respelled", "email", "quiet", "listed"];
-    let parts = names.into_iter().fold(parts, |parts, name| parts.whole_flow(name, name, ""));
-    Gateway::start(&parts.text())
+    names.into_iter().fold(parts, |parts, name| parts.whole_flow(name, name, "")).text()
 }
 
 fn hook(gateway: &Gateway, flow: &str, body: &str) -> Request {
@@ -33,7 +36,7 @@ fn sent(api: &ScriptedApi, id: &str) -> RecordedRequest {
 
 /// The flow, which is named as its connector; what comes in; what leaves; what stays, by name.
 #[rustfmt::skip]
-const TABLE: [(&str, &str, &str, &[&str]); 27] = [
+pub(super) const TABLE: [(&str, &str, &str, &[&str]); 27] = [
     // nothing but what was selected, and what is always sent
     ("nothing", "{}", "{}", &[]),
     ("nothing", r#"{"displayName":"Jane","city":"Seattle"}"#, "{}", &["displayName", "city"]),

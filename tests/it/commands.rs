@@ -181,13 +181,20 @@ fn a_busy_port_is_named_with_its_key() {
 #[test]
 fn a_wrong_command_line_is_explained() {
     let here = directory("");
-    let rows: [(&[&str], &str); 6] = [
+    let rows: [(&[&str], &str); 10] = [
         (&["chek"], "check"),
         (&["serve"], "--config"),
         (&["serve", "--config", "c.yaml", "--workers", "0"], "--workers"),
         (&["serve", "--config", "c.yaml", "--log-format", "xml"], "[possible values: json, text]"),
         (&["check", "--config", "c.yaml", "--without-secret"], "--without-secrets"),
         (&["demo", "--port", "70000"], "--port"),
+        (&["explain", "--config", "c.yaml", "--flow", "x"], "--step"),
+        (&["explain", "-c", "c.yaml", "--flow", "x", "--step", "y", "--call", "--answer", "a"], "--answer"),
+        (&["explain", "-c", "c.yaml", "--flow", "x", "--step", "y", "--status", "200"], "--answer"),
+        (
+            &["explain", "-c", "c.yaml", "--flow", "x", "--step", "y", "--answer", "a", "--status", "100"],
+            "200..=599",
+        ),
     ];
     for (arguments, part) in rows {
         let (status, said, details) = run(&here, arguments);
@@ -208,7 +215,7 @@ fn version_and_help_go_to_standard_output() {
     }
     let (status, said, details) = run(&here, &["--help"]);
     assert_eq!((status, details.as_str()), (0, ""));
-    let commands = ["serve", "check", "demo"];
+    let commands = ["serve", "check", "explain", "demo"];
     for command in commands {
         let line = said.lines().find(|line| line.trim_start().starts_with(command));
         assert!(
@@ -221,6 +228,7 @@ fn version_and_help_go_to_standard_output() {
     for (command, options) in [
         ("serve", ["--config", "--log-format", "--log-level", "--workers"].as_slice()),
         ("check", &["--config", "--without-secrets"]),
+        ("explain", &["--config", "--flow", "--step", "--call", "--answer", "--status", "--json"]),
         ("demo", &["--port", "--admin-port", "--exit", "--workers"]),
     ] {
         let own = run(&here, &[command, "--help"]).1;

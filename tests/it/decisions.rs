@@ -123,25 +123,34 @@ const TABLE: [(u16, &str, Meaning, &[&str]); 83] = [
     (200, r#"{"version":"1.0.0","status":409}"#, Failure("contract_error_body_in_2xx"), &[]),
 ];
 
+/// Status and body of each row's answer.
+pub(super) fn answers() -> impl Iterator<Item = (u16, &'static str)> {
+    TABLE.into_iter().map(|(status, body, ..)| (status, body))
+}
+
 /// Connectors that differ in one setting; user flows have their names.
-fn start(api: &ScriptedApi) -> Gateway {
+pub(super) fn config(url: &str) -> String {
     let common = format!("default_message: {DEFAULT}\nclaims_to_send: [city]\n");
     let some = format!("{common}claims_to_receive: [displayName, city, extension_LoyaltyId]\n");
     let on = |connector: &str| {
         STEPS.map(|step| format!("{step}: {{ connector: {connector}, on_failure: error }}")).join("\n")
     };
     let parts = Parts::new()
-        .connector("usual", &api.url("/"), &some)
-        .connector("strict", &api.url("/"), &format!("{some}strict: true"))
-        .connector("lenient", &api.url("/"), &format!("{some}missing_action: continue"))
-        .connector("nothing", &api.url("/"), &common);
+        .connector("usual", url, &some)
+        .connector("strict", url, &format!("{some}strict: true"))
+        .connector("lenient", url, &format!("{some}missing_action: continue"))
+        .connector("nothing", url, &common);
     let names = ["usual", "strict", "lenient", "nothing"];
     let parts = names.into_iter().fold(parts, |parts, name| parts.flow(name, &on(name)));
-    Gateway::start(&parts.text())
+    parts.text()
+}
+
+fn start(api: &ScriptedApi) -> Gateway {
+    Gateway::start(&config(&api.url("/")))
 }
 
 /// The hook says by `city` which row it wants.
-fn row_of(request: &RecordedRequest) -> Play {
+pub(super) fn row_of(request: &RecordedRequest) -> Play {
     let row: usize = serde_json::from_value(request.json()["city"].clone()).expect("each hook names a row");
     let (status, body, ..) = TABLE[row];
     match status {

@@ -6,6 +6,7 @@ mod claims;
 mod commands;
 mod decisions;
 mod descriptors;
+mod explain;
 mod failures;
 mod hostile_api;
 mod life;

@@ -6,6 +6,7 @@ mod tables;
 use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, sync_channel},
     thread,
@@ -38,11 +39,41 @@ fn the_first_configuration_is_the_minimal_file() {
 #[test]
 fn check_says_what_the_readme_shows() {
     for Typed { command, answer } in fenced(&text(), "check").iter().flat_map(|block| typed(block)) {
-        assert_eq!(
-            run(&command.replace("claimgate ", concat!(env!("CARGO_BIN_EXE_claimgate"), " "))),
-            answer
-        );
+        assert_eq!(run(&on_this_program(&command)), answer);
     }
+}
+
+#[test]
+fn explain_says_what_the_readme_shows() {
+    let here = tempfile::tempdir().expect("a temporary directory can be made");
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+    std::os::unix::fs::symlink(config, here.path().join("config")).expect("a link can be made");
+    for Typed { command, answer } in fenced(&text(), "explain").iter().flat_map(|block| typed(block)) {
+        let said = run_in(here.path(), &on_this_program(&command));
+        let same = said.lines().zip(answer.lines()).find(|(said, shown)| match shown.strip_suffix('…') {
+            Some(begin) => !said.starts_with(begin),
+            None => said != shown,
+        });
+        assert_eq!(same, None, "{command}");
+        assert_eq!(said.lines().count(), answer.lines().count(), "{command}: {said}");
+    }
+}
+
+#[test]
+fn explain_writes_the_keys_that_the_readme_lists_and_no_others() {
+    let readme = text();
+    let table = readme.split_once("<!-- explain keys -->").and_then(|(_, rest)| rest.split_once("<!-- end"));
+    let rows = table.expect("the README lists the keys").0.lines().filter(|line| line.starts_with("| `"));
+    // The odd parts of a cell are what stands between backticks.
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    let mut listed: Vec<_> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    listed.sort_unstable();
+    let said = run(&on_this_program(
+        "echo '{}' | claimgate explain --json --config config/minimal.yaml \
+         --flow B2X_1_SignUp --step postAttributeCollection",
+    ));
+    let said: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said.keys().collect::<Vec<_>>(), listed);
 }
 
 #[test]
@@ -145,13 +176,24 @@ fn at(command: &str, address: SocketAddr, admin: SocketAddr) -> String {
     command.replace(USUAL_PORT, &address.to_string()).replace(USUAL_ADMIN_PORT, &admin.to_string())
 }
 
+/// A command, with the program that is tested in place of one that is installed.
+fn on_this_program(command: &str) -> String {
+    command
+        .replace("claimgate explain", concat!(env!("CARGO_BIN_EXE_claimgate"), " explain"))
+        .replace("claimgate check", concat!(env!("CARGO_BIN_EXE_claimgate"), " check"))
+}
+
 /// What a shell prints, without the blanks at its end.
 fn run(command: &str) -> String {
+    run_in(Path::new(env!("CARGO_MANIFEST_DIR")), command)
+}
+
+fn run_in(directory: &Path, command: &str) -> String {
     let empty = tempfile::tempdir().expect("a temporary directory can be made");
     let mut shell = Command::new("/bin/sh");
     // curl reads the configuration of its user; nothing there belongs to the README.
     shell.args(["-c", command]).env("CURL_HOME", empty.path()).env("NO_PROXY", "*");
-    shell.current_dir(env!("CARGO_MANIFEST_DIR"));
+    shell.current_dir(directory);
     stdout_of(&mut shell).trim_end().to_owned()
 }
 

@@ -68,7 +68,7 @@ fn whole<'t>(
     wait: Option<Duration>,
 ) -> Option<Connector> {
     let display_name = match fields.get(cx, "display_name") {
-        Some(entry) => cx.parsed(&entry, |text| message(text, 200)),
+        Some(entry) => cx.parsed(&entry, |text| message(entry.kind, text)),
         None => Some(name.as_str().to_owned()),
     };
     let endpoint = fields.value(cx, "endpoint_url", |_, text| endpoint::parse(text));
@@ -84,7 +84,7 @@ fn whole<'t>(
     let max_in_flight = count(cx, fields, "max_in_flight");
     let strict = fields.value(cx, "strict", |_, text| units::flag(text));
     let missing_action = missing_action(cx, fields, strict);
-    let default_message = fields.value(cx, "default_message", |_, text| message(text, MAX_MESSAGE));
+    let default_message = fields.value(cx, "default_message", message);
     let (basic, code) = authentication?;
     Some(Connector {
         name,
@@ -107,13 +107,11 @@ fn whole<'t>(
     })
 }
 
-/// Most characters of a message to the user.
-pub(super) const MAX_MESSAGE: usize = 1000;
-
 /// A text that a person reads: not empty, not too long, no control characters but line breaks.
-pub(super) fn message(text: &str, most: usize) -> Result<String, Wrong> {
+pub(super) fn message(kind: &Kind, text: &str) -> Result<String, Wrong> {
+    let Kind::Message(most) = kind else { unreachable!("a message is declared as {kind:?}") };
     let allowed = |c: char| !c.is_control() || c == '\n';
-    if text.trim().is_empty() || text.chars().count() > most || !text.chars().all(allowed) {
+    if text.trim().is_empty() || text.chars().count() > *most || !text.chars().all(allowed) {
         return Err(Wrong::new("this text cannot be shown to a person").help(format!(
             "1 to {most} characters, not only blanks, no control characters but line breaks"
         )));

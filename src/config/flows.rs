@@ -6,7 +6,7 @@ use crate::flow::{OnFailure, Step};
 
 use super::{
     callers::{ReadCaller, shared_credentials},
-    connectors::{MAX_MESSAGE, ReadConnector, message},
+    connectors::{ReadConnector, message},
     fields::{Context, Entry, Fields, one_of},
     keys::{self, Kind},
     model::{Hook, Name, UserFlow},
@@ -178,10 +178,11 @@ fn on_failure<'t>(cx: &mut Context<'t>, step: Step, entry: &Entry<'t>) -> Option
         if word == "continue" { OnFailure::Continue } else { OnFailure::Error }
     } else {
         let fields = Fields::open(cx, &keys::ON_FAILURE, entry)?;
-        let shown = |text: &str| message(text, MAX_MESSAGE);
         match (fields.get(cx, "block"), fields.get(cx, "validation_error")) {
-            (Some(block), None) => OnFailure::Block(cx.parsed(&block, shown)?),
-            (None, Some(validation)) => OnFailure::ValidationError(cx.parsed(&validation, shown)?),
+            (Some(block), None) => OnFailure::Block(cx.parsed(&block, |text| message(block.kind, text))?),
+            (None, Some(validation)) => {
+                OnFailure::ValidationError(cx.parsed(&validation, |text| message(validation.kind, text))?)
+            }
             (block, _) => {
                 let message =
                     if block.is_some() { "only one answer is possible" } else { "no answer is stated" };

@@ -1,10 +1,12 @@
 //! Every key that a configuration may hold, declared once.
 //!
-//! The reader finds unknown keys, defaults and ranges here; documentation and schema can be generated from it.
+//! The reader finds unknown keys, defaults and ranges here; documentation and JSON Schema are generated from it.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::time::Duration;
 
 use crate::flow::Step;
+
+pub use super::kind::Kind;
 
 /// A map with a closed set of keys.
 #[derive(Debug)]
@@ -13,6 +15,19 @@ pub struct Section {
     pub name: &'static str,
     /// Its keys, in the order in which they are documented.
     pub keys: &'static [Key],
+    /// Which of them go together.
+    pub choice: Choice,
+}
+
+/// What must be written of keys that are optional by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Nothing.
+    Free,
+    /// One of these or several.
+    AtLeastOne(&'static [&'static str]),
+    /// One of these and no other.
+    ExactlyOne(&'static [&'static str]),
 }
 
 /// A key.
@@ -39,96 +54,15 @@ pub enum Presence {
     Optional,
 }
 
-/// What a key holds.
-#[derive(Debug)]
-pub enum Kind {
-    /// Free text.
-    Text,
-    /// IP address and port.
-    Address,
-    /// Absolute http or https URL; its query may hold a key.
-    Url,
-    /// `true` or `false`.
-    Flag,
-    /// Integer with `ms`, `s`, `m` or `h`.
-    Duration(RangeInclusive<Duration>),
-    /// Integer with `B`, `KiB` or `MiB`; in bytes.
-    Size(RangeInclusive<usize>),
-    /// Integer.
-    Count(RangeInclusive<u32>),
-    /// Integer with `/s` or `/m`.
-    Rate(RangeInclusive<u32>),
-    /// Path of a file; relative to the configuration file's directory.
-    Path,
-    /// Name of an environment variable.
-    Variable,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// A list of texts.
-    List,
-    /// Plain text, or [`SECRET`].
-    Secret,
-    /// A map.
-    Section(&'static Section),
-    /// A map from names to maps.
-    Named(&'static Self),
-    /// One of these words, or a map.
-    WordOr(&'static [&'static str], &'static Section),
-    /// One entry or a list of them.
-    OneOrMany(&'static Self),
-}
-
-impl Kind {
-    /// Whether a secret may stand at such a key or below it, so that nothing of its value may be shown.
-    pub fn holds_secret(&self) -> bool {
-        match self {
-            // A secret may have been written in place of a variable's name.
-            Self::Secret | Self::Url | Self::Variable => true,
-            Self::Section(section) | Self::WordOr(_, section) => section.holds_secret(),
-            Self::OneOrMany(kind) | Self::Named(kind) => kind.holds_secret(),
-            _ => false,
-        }
-    }
-}
-
-impl Kind {
-    /// What must stand at such a key, for a person.
-    pub(super) fn expected(&self) -> &'static str {
-        match self {
-            Self::Text => "a text",
-            Self::Address => "an IP address and a port, such as 127.0.0.1:8080",
-            Self::Url => "an absolute http or https URL",
-            Self::Flag => "`true` or `false`",
-            Self::Duration(_) => "a duration, such as 2s",
-            Self::Size(_) => "a size, such as 64KiB",
-            Self::Count(_) => "a whole number",
-            Self::Rate(_) => "a rate, such as 200/s",
-            Self::Path => "the path of a file",
-            Self::Variable => "the name of an environment variable",
-            Self::Word(_) => "a single word",
-            Self::List => "a list, such as [displayName, city]; [] for none",
-            Self::Secret => "{ file: PATH } or { env: NAME }",
-            Self::Section(_) => "a map of keys",
-            Self::Named(_) => "a map from names to their keys",
-            Self::WordOr(..) => "a single word or a map of keys",
-            Self::OneOrMany(kind) => kind.expected(),
-        }
-    }
-
-    /// What each entry of a list, or of a map from names, holds.
-    pub(super) fn element(&'static self) -> &'static Self {
-        match self {
-            Self::OneOrMany(kind) | Self::Named(kind) => kind,
-            Self::List => &Self::Text,
-            other => other,
-        }
-    }
-}
-
 impl Section {
     /// Whether a secret may stand below it.
     pub fn holds_secret(&self) -> bool {
-        std::ptr::eq(self, &raw const SECRET) || self.keys.iter().any(|key| key.kind.holds_secret())
+        self.is(&SECRET) || self.keys.iter().any(|key| key.kind.holds_secret())
+    }
+
+    /// Whether it is that very section.
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
     }
 
     /// The key of this name.
@@ -156,6 +90,13 @@ const fn millis(least: u64, most: u64) -> Kind {
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const MIB: usize = 1024 * 1024;
+const MESSAGE: Kind = Kind::Message(1000);
+const CLAIMS: Kind = Kind::List(&Kind::Claim, 0);
+const STEPS: [&str; 3] = [
+    Step::PostFederationSignup.as_str(),
+    Step::PostAttributeCollection.as_str(),
+    Step::PreTokenIssuance.as_str(),
+];
 const PLAIN_TEXT: Kind = Kind::Word(&["refused", "allowed"]);
 
 /// The whole file.
@@ -170,6 +111,7 @@ pub static ROOT: Section = Section {
         required("connectors", Kind::Named(&Kind::Section(&CONNECTOR)), "the web APIs, by name; at least one"),
         required("user_flows", Kind::Named(&Kind::Section(&USER_FLOW)), "which hook calls which connector, by name; at least one"),
     ],
+    choice: Choice::Free,
 };
 
 /// `listen`
@@ -185,6 +127,7 @@ pub static LISTEN: Section = Section {
         default("body_timeout", millis(1, HOUR), "5s", "longest time for the body of a hook; 1ms to 1h"),
         default("max_in_flight", Kind::Count(1..=1_000_000), "1024", "hooks at a time in the whole process; 1 to 1000000"),
     ],
+    choice: Choice::Free,
 };
 
 /// `admin`
@@ -192,6 +135,7 @@ pub static LISTEN: Section = Section {
 pub static ADMIN: Section = Section {
     name: "admin",
     keys: &[default("address", Kind::Address, "127.0.0.1:9090", "IP address and port of the admin port, which asks for no credential")],
+    choice: Choice::Free,
 };
 
 /// `shutdown`
@@ -199,6 +143,7 @@ pub static ADMIN: Section = Section {
 pub static SHUTDOWN: Section = Section {
     name: "shutdown",
     keys: &[default("grace", millis(1, HOUR), "10s", "longest time for the hooks in flight after the first signal; 1ms to 1h")],
+    choice: Choice::Free,
 };
 
 /// `callers.NAME`
@@ -211,6 +156,7 @@ pub static CALLER: Section = Section {
         optional("header", Kind::OneOrMany(&Kind::Section(&HEADER)), "keys in a header, one or a list"),
         optional("rate_limit", Kind::Section(&RATE_LIMIT), "how many hooks it may send; no limit if left out"),
     ],
+    choice: Choice::AtLeastOne(&["basic", "code", "header"]),
 };
 
 /// `basic`
@@ -218,9 +164,10 @@ pub static CALLER: Section = Section {
 pub static BASIC: Section = Section {
     name: "basic",
     keys: &[
-        required("username", Kind::Text, "user name; no colon, no control character (RFC 7617)"),
+        required("username", Kind::UserName, "user name; no colon, no control character (RFC 7617)"),
         required("password", Kind::Secret, "password; no control character (RFC 7617)"),
     ],
+    choice: Choice::Free,
 };
 
 /// `callers.NAME.header`
@@ -228,9 +175,10 @@ pub static BASIC: Section = Section {
 pub static HEADER: Section = Section {
     name: "header",
     keys: &[
-        required("name", Kind::Text, "which header; none that HTTP or claimgate gives a meaning"),
+        required("name", Kind::HeaderName, "which header; none that HTTP or claimgate gives a meaning"),
         required("value", Kind::Secret, "its value; visible ASCII"),
     ],
+    choice: Choice::Free,
 };
 
 /// `rate_limit`
@@ -241,6 +189,7 @@ pub static RATE_LIMIT: Section = Section {
         required("rate", Kind::Rate(1..=1_000_000), "how many in the long run; 1/s to 1000000/s, or as many /m"),
         required("burst", Kind::Count(1..=1_000_000), "how many at once after a pause; 1 to 1000000"),
     ],
+    choice: Choice::Free,
 };
 
 /// Where a secret comes from.
@@ -251,6 +200,7 @@ pub static SECRET: Section = Section {
         optional("file", Kind::Path, "file with the secret; one newline at its end is removed"),
         optional("env", Kind::Variable, "environment variable with the secret"),
     ],
+    choice: Choice::ExactlyOne(&["file", "env"]),
 };
 
 /// `connectors.NAME`
@@ -258,11 +208,11 @@ pub static SECRET: Section = Section {
 pub static CONNECTOR: Section = Section {
     name: "connectors.NAME",
     keys: &[
-        optional("display_name", Kind::Text, "what people call it; its name if left out; 1 to 200 characters"),
+        optional("display_name", Kind::Message(200), "what people call it; its name if left out; 1 to 200 characters"),
         required("endpoint_url", Kind::Url, "where the API is; an absolute http or https URL"),
         required("authentication", Kind::WordOr(&["none"], &AUTHENTICATION), "credentials for the API, or `none`"),
-        required("claims_to_send", Kind::List, "claims that leave besides the ones always sent; may be empty"),
-        required("claims_to_receive", Kind::List, "claims taken over from the answer; may be empty"),
+        required("claims_to_send", CLAIMS, "claims that leave besides the ones always sent; may be empty"),
+        required("claims_to_receive", CLAIMS, "claims taken over from the answer; may be empty"),
         default("send_ui_locales", Kind::Flag, "true", "whether `ui_locales` is always sent"),
         default("timeout", millis(1, HOUR), "2s", "longest time for a call once it has a permit; 1ms to 1h, at most answer_within"),
         optional("connect_timeout", millis(1, HOUR), "longest time for name lookup, TCP and TLS together; 1ms to 1h, at most timeout; if left out 1s, or timeout where that is shorter"),
@@ -274,8 +224,9 @@ pub static CONNECTOR: Section = Section {
         default("wait", millis(1, MINUTE), "50ms", "how long a hook waits for a permit; 1ms to 1m, less than answer_within"),
         default("strict", Kind::Flag, "false", "whether an answer that needs a repair is a contract failure"),
         default("missing_action", Kind::Word(&["fail", "continue"]), "fail", "what a 2xx answer without `action` means"),
-        default("default_message", Kind::Text, "We cannot complete your request. Please contact support if you need help.", "shown to the user where the API refused without a message; 1 to 1000 characters"),
+        default("default_message", MESSAGE, "We cannot complete your request. Please contact support if you need help.", "shown to the user where the API refused without a message; 1 to 1000 characters"),
     ],
+    choice: Choice::Free,
 };
 
 /// `connectors.NAME.authentication`
@@ -286,6 +237,7 @@ pub static AUTHENTICATION: Section = Section {
         optional("basic", Kind::Section(&BASIC), "HTTP Basic credentials"),
         optional("code", Kind::Secret, "key that is appended to the query as `code`"),
     ],
+    choice: Choice::AtLeastOne(&["basic", "code"]),
 };
 
 /// `connectors.NAME.roots`
@@ -293,6 +245,7 @@ pub static AUTHENTICATION: Section = Section {
 pub static ROOTS: Section = Section {
     name: "roots",
     keys: &[required("file", Kind::Path, "PEM file with the only authorities to trust")],
+    choice: Choice::Free,
 };
 
 /// `user_flows.NAME`
@@ -300,12 +253,13 @@ pub static ROOTS: Section = Section {
 pub static USER_FLOW: Section = Section {
     name: "user_flows.NAME",
     keys: &[
-        required("callers", Kind::List, "names of the callers that may call its hooks; the first that matches counts"),
+        required("callers", Kind::List(&Kind::Name, 1), "names of the callers that may call its hooks; the first that matches counts"),
         default("answer_within", millis(10, MINUTE), "4s", "longest time from the complete request head to the answer; 10ms to 1m"),
         optional(Step::PostFederationSignup.as_str(), Kind::Section(&HOOK), "hook after federating with an identity provider during sign-up"),
         optional(Step::PostAttributeCollection.as_str(), Kind::Section(&HOOK), "hook before creating the user"),
         optional(Step::PreTokenIssuance.as_str(), Kind::Section(&HOOK), "hook before sending the token"),
     ],
+    choice: Choice::AtLeastOne(&STEPS),
 };
 
 /// `user_flows.NAME.STEP`
@@ -313,9 +267,10 @@ pub static USER_FLOW: Section = Section {
 pub static HOOK: Section = Section {
     name: "user_flows.NAME.STEP",
     keys: &[
-        required("connector", Kind::Text, "name of the connector that it calls"),
+        required("connector", Kind::Name, "name of the connector that it calls"),
         required("on_failure", Kind::WordOr(&["continue", "error"], &ON_FAILURE), "what the identity provider gets when the API gave no decision"),
     ],
+    choice: Choice::Free,
 };
 
 /// `user_flows.NAME.STEP.on_failure`
@@ -323,9 +278,10 @@ pub static HOOK: Section = Section {
 pub static ON_FAILURE: Section = Section {
     name: "on_failure",
     keys: &[
-        optional("block", Kind::Text, "the block page with this message; 1 to 1000 characters"),
-        optional("validation_error", Kind::Text, "the form again with this message; at postAttributeCollection only; 1 to 1000 characters"),
+        optional("block", MESSAGE, "the block page with this message; 1 to 1000 characters"),
+        optional("validation_error", MESSAGE, "the form again with this message; at postAttributeCollection only; 1 to 1000 characters"),
     ],
+    choice: Choice::ExactlyOne(&["block", "validation_error"]),
 };
 
 /// Every section, for documentation.

@@ -18,6 +18,7 @@ mod endpoint;
 mod fields;
 mod flows;
 pub mod keys;
+mod kind;
 mod model;
 mod ports;
 mod problem;

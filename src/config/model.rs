@@ -62,11 +62,15 @@ pub struct Shutdown {
 pub struct Name(Arc<str>);
 
 impl Name {
+    /// Most characters.
+    pub const LONGEST: usize = 80;
+
     /// The name, if it is one.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
         let dots_only = text.bytes().all(|byte| byte == b'.');
-        ((1..=80).contains(&text.len()) && text.bytes().all(fits) && !dots_only).then(|| Self(text.into()))
+        ((1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(fits) && !dots_only)
+            .then(|| Self(text.into()))
     }
 
     /// The name as text.

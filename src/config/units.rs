@@ -7,17 +7,20 @@ use super::{
     problem::{Wrong, quoted},
 };
 
+/// The units of a duration, in milliseconds.
+pub(super) const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+
+/// The units of a size, in bytes.
+pub(super) const SIZES: [(&str, u64); 3] = [("B", 1), ("KiB", 1024), ("MiB", 1024 * 1024)];
+
+/// The periods of a rate.
+pub(super) const RATES: [(&str, Per); 2] = [("/s", Per::Second), ("/m", Per::Minute)];
+
 /// `2s`: an integer with `ms`, `s`, `m` or `h`.
 pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Wrong> {
     const HELP: &str = "write an integer and ms, s, m or h, such as 500ms or 2s";
     let (number, unit) = number_and_unit(text, "a duration", HELP)?;
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        "h" => 60 * 60 * 1000,
-        _ => return Err(not_a("a duration", text, HELP)),
-    };
+    let millis = unit_of(&DURATIONS, unit).ok_or_else(|| not_a("a duration", text, HELP))?;
     number
         .checked_mul(millis)
         .map(Duration::from_millis)
@@ -29,12 +32,7 @@ pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<D
 pub(super) fn size(text: &str, range: &RangeInclusive<usize>) -> Result<usize, Wrong> {
     const HELP: &str = "write an integer and B, KiB or MiB, such as 64KiB";
     let (number, unit) = number_and_unit(text, "a size", HELP)?;
-    let bytes = match unit {
-        "B" => 1,
-        "KiB" => 1024,
-        "MiB" => 1024 * 1024,
-        _ => return Err(not_a("a size", text, HELP)),
-    };
+    let bytes = unit_of(&SIZES, unit).ok_or_else(|| not_a("a size", text, HELP))?;
     number
         .checked_mul(bytes)
         .and_then(|bytes| usize::try_from(bytes).ok())
@@ -57,11 +55,7 @@ pub(super) fn count(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Wron
 pub(super) fn rate(text: &str, range: &RangeInclusive<u32>) -> Result<(NonZeroU32, Per), Wrong> {
     const HELP: &str = "write an integer and /s or /m, such as 200/s";
     let (number, unit) = number_and_unit(text, "a rate", HELP)?;
-    let per = match unit {
-        "/s" => Per::Second,
-        "/m" => Per::Minute,
-        _ => return Err(not_a("a rate", text, HELP)),
-    };
+    let per = unit_of(&RATES, unit).ok_or_else(|| not_a("a rate", text, HELP))?;
     u32::try_from(number)
         .ok()
         .filter(|number| range.contains(number))
@@ -111,6 +105,10 @@ fn number_and_unit<'t>(text: &'t str, what: &str, help: &str) -> Result<(u64, &'
     }
     // More digits than fit are out of every range; the largest number lets the range say so.
     Ok((number.parse().unwrap_or(u64::MAX), unit))
+}
+
+fn unit_of<T: Copy>(units: &[(&str, T)], written: &str) -> Option<T> {
+    units.iter().find(|(unit, _)| *unit == written).map(|(_, means)| *means)
 }
 
 fn not_a(what: &str, text: &str, help: &str) -> Wrong {

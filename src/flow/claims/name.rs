@@ -30,9 +30,12 @@ pub enum ClaimNameError {
 }
 
 impl ClaimName {
+    /// Longest name, in bytes.
+    pub const LONGEST: usize = 256;
+
     /// The name, if a claim can have it.
     pub fn parse(text: &str) -> Result<Self, ClaimNameError> {
-        if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
+        if text.is_empty() || text.len() > Self::LONGEST || text.chars().any(char::is_control) {
             return Err(ClaimNameError::Malformed);
         }
         if reserved_key(text).is_some() {

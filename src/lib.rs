@@ -12,7 +12,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`cli`] | the commands: serve, check, explain, demo |
+//! | [`cli`] | the commands: serve, check, explain, schema, demo |
 //! | [`server`] | the hook port: listening, workers, connections, the end |
 //! | [`admin`] | the admin port: livez, readyz, metrics, version |
 //! | [`gateway`] | **the life of a hook**, and what one configuration comes to |

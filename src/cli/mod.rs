@@ -6,6 +6,7 @@ mod descriptors;
 mod explain;
 mod load;
 mod process;
+mod schema;
 mod serve;
 mod tell;
 
@@ -48,6 +49,8 @@ enum Command {
     Explain(explain::Explain),
     /// Play sign-ups against a real gateway with a small sample approval system behind it, and stay up.
     Demo(demo::Demo),
+    /// Print the JSON Schema of the configuration, for editors; config/claimgate.schema.json is that text.
+    Schema,
 }
 
 /// How `serve` writes.
@@ -107,6 +110,7 @@ impl Cli {
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
             Command::Demo(demo) => demo.run(),
+            Command::Schema => schema::run(),
         })
     }
 }

@@ -22,6 +22,7 @@ mod kind;
 mod model;
 mod ports;
 mod problem;
+pub mod schema;
 mod secret;
 mod similar;
 #[cfg(test)]

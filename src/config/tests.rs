@@ -9,6 +9,8 @@ use super::*;
 mod arbitrary;
 mod leaks;
 mod rules;
+mod schema;
+mod valid;
 
 /// A small valid file. A row of a table is this file with one part replaced.
 const GOOD: &str = "\

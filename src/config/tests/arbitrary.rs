@@ -63,6 +63,7 @@ proptest! {
         let text: String = text.into_iter().collect();
         let Outcome { config, report } = read("claimgate.yaml", &text, Secrets::Skip);
         prop_assert_eq!(config.is_none(), report.errors() > 0, "{}", report);
+        prop_assert!(config.is_none() || schema::takes(&text), "the schema refuses what is taken: {}", text);
         prop_assert!(report.problems().is_sorted_by_key(|problem| problem.place));
         // The end of the file is a place too: one line and one column behind the last ones.
         let lines: Vec<&str> = text.split(['\n', '\r']).collect();

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Part of [`GOOD`], its replacement, part of the message, `line:column`. A message that begins with `w:` is a warning.
-type Row = (&'static str, &'static str, &'static str, &'static str);
+pub(super) type Row = (&'static str, &'static str, &'static str, &'static str);
 
 const LISTEN: &str = "127.0.0.1:8080";
 const PASSWORD: &str = "{ env: CARGO_PKG_NAME }";
@@ -15,7 +15,7 @@ const ON_FAILURE: &str = "{ block: Try later. }";
 const STEP: &str = "postAttributeCollection";
 
 #[rustfmt::skip]
-const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     // Shape of the file.
     (AUTH, "authentication: none\n    authentication: none", "`authentication` stands here twice", "10:5"),
     (AUTH, "authentication: none\n    ? [a]\n    : b", "a key must be a text", "10:7"),

@@ -14,6 +14,7 @@ mod logs;
 mod peers;
 mod readme;
 mod refusals;
+mod rooms;
 mod schema;
 mod stages;
 mod support;

@@ -23,7 +23,8 @@ pub fn holds_refusal(status: u16, body: &[u8]) -> bool {
     }
     let mut actions = values_of(&text, b"action");
     let (first, second) = (actions.next(), actions.next());
-    let one_continue = second.is_none() && first.is_some_and(is_continue);
+    // Flattened, `\\Continue` looks like Continue and is another word; so next to an escaped backslash none is believed.
+    let one_continue = second.is_none() && first.is_some_and(is_continue) && !contains(&bytes, br"\\");
     let message = || values_of(&text, b"usermessage").next().is_some();
     let telling_message = || values_of(&text, b"usermessage").any(|value| !is_empty(value));
     (first.is_some() && !one_continue)
@@ -152,6 +153,9 @@ mod tests {
             (200, b"{'action':'Deny'}"),
             (200, br#"{"action":"Con\tinue"}"#),
             (200, br#"{"action":"Continue\"Deny"}"#),
+            (200, br#"{"action":"\\Continue"}"#),
+            (200, br#"{"action":"Continue\\"}"#),
+            (500, br#"{"action":"\\u0043ontinue"}"#),
             (200, b"<answer><action>Deny</action></answer>"),
             (200, b"<decision action=\"Block\" message=\"no\"/>"),
             (200, b"x=1\naction=Block"),
@@ -190,6 +194,7 @@ mod tests {
             (500, br#"{"action":"Continue"}"#),
             (400, br#"{"action":"Allow"}"#),
             (200, br#"{"action":"Continue","userMessage":""}"#),
+            (500, br#"{"action":"\u0043ontinue","text":"\"quoted\""}"#),
             (200, br#"{"action":"Continue","userMessage":"welcome"}"#),
             (200, br#"{"userMessage":""}"#),
             (200, br#"{"userMessage":null}"#),

@@ -74,6 +74,9 @@ fn refusal(status: u16, head: &[u8], message: &str) -> Encoded {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::flow::Claims;

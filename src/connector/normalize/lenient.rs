@@ -32,13 +32,13 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-struct Stripped {
-    text: String,
-    comments: bool,
-    commas: bool,
+pub(super) struct Stripped {
+    pub(super) text: String,
+    pub(super) comments: bool,
+    pub(super) commas: bool,
 }
 
-fn strip(text: &str) -> Stripped {
+pub(super) fn strip(text: &str) -> Stripped {
     let mut out = Stripped { text: String::with_capacity(text.len()), comments: false, commas: false };
     let mut rest = text;
     while let Some(next) = rest.chars().next() {

@@ -5,6 +5,8 @@
 //! is that of the decision table in the README.
 
 mod lenient;
+#[cfg(test)]
+mod properties;
 mod refusal;
 mod repair;
 #[cfg(test)]

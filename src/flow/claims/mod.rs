@@ -4,8 +4,12 @@
 //! message, [`Selection::apply`] copies the selected ones byte for byte. So a number keeps every digit, and what was
 //! not selected has no path to the other side.
 
+#[cfg(test)]
+pub(crate) mod generated;
 mod name;
 pub mod object;
+#[cfg(test)]
+mod properties;
 mod selection;
 
 pub use name::{ClaimName, ClaimNameError, reserved_key};

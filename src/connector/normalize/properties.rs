@@ -101,6 +101,18 @@ proptest! {
     }
 
     #[test]
+    fn a_refusing_word_is_evidence_whatever_stands_around_it(
+        status in status(),
+        word in select(&["ShowBlockPage", "ValidationError", "showblockpage", "VALIDATIONERROR"][..]),
+        styles in generated::styles(),
+        before in message(),
+        after in vec(any::<u8>(), 0..20),
+    ) {
+        let body = [before.text.as_bytes(), written(word, &styles).as_bytes(), &after].concat();
+        prop_assert!(holds_refusal(status, &body), "{}", show(&body));
+    }
+
+    #[test]
     fn a_text_that_is_json_loses_nothing_and_any_other_becomes_json_or_an_error(
         message in message(),
         edits in edits(),

@@ -225,6 +225,11 @@ mod tests {
                 r#"{"extension_ffffffffffffffffffffffffffffffff_A":1,"extension_0fffffffffffffffffffffffffffffff_A":2,"extension_A":3}"#,
                 Err(ObjectError::Duplicate),
             ),
+            // In the order of bytes the second app stands between two spellings of the first.
+            (
+                r#"{"extension_Affffffffffffffffffffffffffffff1_A":1,"extension_Bffffffffffffffffffffffffffffff1_A":2,"extension_affffffffffffffffffffffffffffff1_A":3}"#,
+                Err(ObjectError::Duplicate),
+            ),
         ];
         for (text, expected) in rows {
             let outcome = read(text).map(|members| members.len());

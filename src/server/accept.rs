@@ -1,6 +1,6 @@
 //! The accept loop.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, iter, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::select_all};
 use tokio::{
@@ -12,7 +12,10 @@ use tokio::{
     time::sleep,
 };
 
-use super::worker::{Accepted, Worker};
+use super::{
+    listener::BACKLOG,
+    worker::{Accepted, Worker},
+};
 
 /// Accepts and hands over to the workers in turn, passing over those that have no room, until `shutdown` completes;
 /// then takes what has connected by that time and closes the listening socket.
@@ -29,11 +32,20 @@ pub(super) async fn accept(
         failed = accept_for_ever(&listener, workers, &places, &mut pending) => return failed,
         () = shutdown => {}
     }
-    // For their clients these are connected, and their hooks may be on the way; closing the socket would reset them.
-    // Nothing is waited for: where no worker has room the end would never come.
     let listener = listener.into_std()?;
-    while let Some(accepted) = pending.take().or_else(|| accept_at_once(&listener, &places)) {
-        let Some(room) = room(workers.iter().map(Worker::accepted)).now_or_never() else { break };
+    let waiting = || pending.take().or_else(|| accept_at_once(&listener, &places));
+    hand_over_the_rest(waiting, &workers.iter().map(Worker::accepted))
+}
+
+/// For their clients these are connected, and their hooks may be on the way; closing the socket would reset them. But
+/// nothing is waited for, and no more is taken than may have waited: where no worker has room, or clients connect as fast
+/// as they are taken, the end would never come.
+fn hand_over_the_rest<'w, T: 'w>(
+    waiting: impl FnMut() -> Option<T>,
+    workers: &(impl Iterator<Item = &'w Sender<T>> + Clone),
+) -> io::Result<()> {
+    for accepted in iter::from_fn(waiting).take(BACKLOG) {
+        let Some(room) = room(workers.clone()).now_or_never() else { break };
         room?.send(accepted);
     }
     Ok(())
@@ -150,6 +162,16 @@ mod tests {
         assert_eq!(works.recv().await, Some(1));
         waiting.await.unwrap().send(2);
         assert_eq!(works.recv().await, Some(2));
+    }
+
+    #[test]
+    fn at_the_end_no_more_is_taken_than_may_have_waited_and_nothing_is_waited_for() {
+        for (room_for, taken) in [(3, 3), (2 * BACKLOG, BACKLOG)] {
+            let (worker, mut works) = channel(room_for);
+            hand_over_the_rest(|| Some(0_u8), &[&worker].into_iter()).unwrap();
+            let count = iter::from_fn(|| works.try_recv().ok()).count();
+            assert_eq!(count, taken, "clients that connect for ever, and room for {room_for}");
+        }
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that may wait in the kernel until they are accepted; it has its own upper bound (`somaxconn`).
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: usize = 1024;
 
 /// Listens at `address`. The address is free again as soon as this process has ended, even if connections linger.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -16,6 +16,6 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }

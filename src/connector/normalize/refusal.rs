@@ -32,8 +32,8 @@ pub fn holds_refusal(status: u16, body: &[u8]) -> bool {
         || ((400..500).contains(&status) && message())
 }
 
-/// Lower case, escapes undone and backslashes gone: so a key is found as it is, inside a
-/// string that holds JSON, and inside a string in such a string.
+/// Lower case, escapes undone and backslashes gone: so a key is found as it is, inside a string that holds JSON, and
+/// inside a string in such a string.
 fn flatten(body: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(body.len());
     let mut rest = body;

@@ -52,6 +52,8 @@ else
   run cargo test --locked --no-fail-fast --lib --bins --tests
 fi
 run cargo test --locked --doc
+# Each measurement once, without measuring: that it does what it says it measures.
+run cargo test --locked --benches
 
 echo
 echo "== summary"

@@ -170,6 +170,11 @@ impl Worker {
         Self { snapshot, log, connectors }
     }
 
+    /// The metrics of the process.
+    pub fn metrics(&self) -> &Metrics {
+        &self.snapshot.metrics
+    }
+
     pub(super) fn connector(&self, hook: &Hook) -> &Connector {
         &self.connectors[hook.connector]
     }

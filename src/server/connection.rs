@@ -10,7 +10,10 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::gateway::{self, Worker};
+use crate::{
+    gateway::{self, Worker},
+    telemetry::Unparsed,
+};
 
 /// When everything must have ended, once that is known. It may be moved to an earlier time.
 pub(super) type Stopping = watch::Receiver<Option<Instant>>;
@@ -53,7 +56,7 @@ pub(super) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let service = service_fn(move |request| {
+    let service = service_fn(|request| {
         let worker = Arc::clone(&worker);
         async move { Ok::<_, Infallible>(gateway::answer(worker, request).await) }
     });
@@ -79,7 +82,25 @@ pub(super) async fn serve(
         }
     };
     if let Err(error) = result {
-        // The caller's side of the wire: a hang-up, a time-out, broken HTTP. Whatever was a hook has its own event.
-        tracing::debug!(%error, "connection ended");
+        // The caller's side of the wire. Whatever was a hook has its own event; what could not be read has only this.
+        // The error's text holds no byte of it.
+        let unparsed = unparsed(&error);
+        if let Some(fault) = unparsed {
+            worker.metrics().request_unparsed(fault);
+        }
+        let fault = unparsed.map(Unparsed::as_str);
+        tracing::debug!(fault, %error, "connection ended");
+    }
+}
+
+/// Whether the connection ended with a request that the HTTP layer could not read, and refused by itself; not with a
+/// hang-up or a time-out.
+fn unparsed(error: &hyper::Error) -> Option<Unparsed> {
+    if error.is_parse_version_h2() {
+        Some(Unparsed::Http2)
+    } else if error.is_parse_too_large() {
+        Some(Unparsed::TooLarge)
+    } else {
+        error.is_parse().then_some(Unparsed::Malformed)
     }
 }

@@ -111,6 +111,31 @@ impl Limit {
     }
 }
 
+/// Why a request could not be read, so that it never became a hook with an access event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unparsed {
+    /// It breaks the grammar of HTTP/1.1, or its framing is contradictory.
+    Malformed,
+    /// Its head or target is over the limit.
+    TooLarge,
+    /// It is HTTP/2.
+    Http2,
+}
+
+impl Unparsed {
+    /// Every fault.
+    pub const ALL: [Self; 3] = [Self::Malformed, Self::TooLarge, Self::Http2];
+
+    /// The metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Http2 => "http2",
+        }
+    }
+}
+
 /// Which way a claim travelled when it was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {

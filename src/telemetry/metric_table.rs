@@ -41,8 +41,8 @@ pub(super) const BUCKETS: [f64; 17] =
 
 /// Every metric of claimgate, in the order of a hook's life. `process_*` (Linux only) stands beside them.
 #[rustfmt::skip]
-pub const METRIC_TABLE: [MetricRow; 15] = [
-    REQUESTS, REQUEST_DURATION, DEADLINE_REMAINING, UPSTREAM_REQUESTS, UPSTREAM_DURATION, FALLBACK_DECISIONS,
+pub const METRIC_TABLE: [MetricRow; 16] = [
+    UNPARSED_REQUESTS, REQUESTS, REQUEST_DURATION, DEADLINE_REMAINING, UPSTREAM_REQUESTS, UPSTREAM_DURATION, FALLBACK_DECISIONS,
     CALLER_FAILURES, CREDENTIAL_USES, CLAIMS_DROPPED, ANSWER_REPAIRS, RATE_LIMITED, IN_FLIGHT_HOOKS,
     LOG_LINES_DROPPED, PANICS, BUILD_INFO,
 ];
@@ -60,6 +60,8 @@ macro_rules! rows {
 
 #[rustfmt::skip]
 rows! {
+    UNPARSED_REQUESTS = Counter "unparsed_requests_total" ["fault"]
+        "Requests on the hook port that could not be read as HTTP/1.1: malformed, too_large (head or target) or http2. Answered 400, 414, 431 or not at all, without an access event.";
     REQUESTS = Counter "requests_total" ["user_flow", "step", "decision", "outcome"]
         "Requests on the hook port, by what the identity provider was told and how it came to that.";
     REQUEST_DURATION = Histogram "request_duration_seconds" ["user_flow", "step"]

@@ -10,7 +10,7 @@ use prometheus::{
 use crate::flow::{Blame, Reason, Step};
 
 use super::{
-    AccessEvent, DecisionLabel, Direction, Limit, Outcome,
+    AccessEvent, DecisionLabel, Direction, Limit, Outcome, Unparsed,
     metric_table::{self as table, BUCKETS, MetricRow},
 };
 
@@ -23,6 +23,7 @@ pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
+    unparsed_requests: [IntCounter; Unparsed::ALL.len()],
     requests: IntCounterVec,
     request_duration: HistogramVec,
     deadline_remaining: HistogramVec,
@@ -43,11 +44,13 @@ impl Metrics {
     /// All metrics at their beginning.
     pub fn new() -> Self {
         let registry = Registry::new();
+        let unparsed = counters(&registry, &table::UNPARSED_REQUESTS);
         let rate_limited = counters(&registry, &table::RATE_LIMITED);
         let build_info = gauges(&registry, &table::BUILD_INFO);
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         register_process(&registry);
         Self {
+            unparsed_requests: Unparsed::ALL.map(|fault| unparsed.with_label_values(&[fault.as_str()])),
             requests: counters(&registry, &table::REQUESTS),
             request_duration: histograms(&registry, &table::REQUEST_DURATION),
             deadline_remaining: histograms(&registry, &table::DEADLINE_REMAINING),
@@ -98,6 +101,11 @@ impl Metrics {
     /// Counts the uses of one credential of a caller; `credential` is an identifier, never the credential itself.
     pub fn for_caller_credential(&self, caller: &str, credential: &str) -> Counter {
         Counter(self.credential_uses.with_label_values(&[caller, credential]))
+    }
+
+    /// Counts a request that could not be read.
+    pub fn request_unparsed(&self, fault: Unparsed) {
+        self.unparsed_requests[fault as usize].inc();
     }
 
     /// Counts a hook as being answered until the guard is dropped.

@@ -7,7 +7,8 @@ use crate::{
 };
 
 /// The names and labels of DESIGN's "Metrics" section, as far as they exist by now.
-const DESIGN: [(&str, &str); 15] = [
+const DESIGN: [(&str, &str); 16] = [
+    ("unparsed_requests_total", "fault"),
     ("requests_total", "user_flow,step,decision,outcome"),
     ("request_duration_seconds", "user_flow,step"),
     ("deadline_remaining_seconds", "user_flow,step"),
@@ -147,6 +148,7 @@ fn what_alerts_look_at_exists_before_it_happens() {
         r#"claimgate_claims_dropped_total{connector="api",direction="sent"}"#,
         r#"claimgate_claims_dropped_total{connector="api",direction="received"}"#,
         r#"claimgate_rate_limited_total{limit="connector_in_flight"}"#,
+        r#"claimgate_unparsed_requests_total{fault="too_large"}"#,
         "claimgate_panics_total",
         "claimgate_log_lines_dropped_total",
         "claimgate_in_flight_hooks",

@@ -22,7 +22,7 @@ pub use access::AccessEvent;
 pub use access_fields::{ACCESS_FIELDS, AccessField};
 pub use claim_names::ClaimNames;
 pub use diagnostics::LogFormat;
-pub use labels::{DecisionLabel, Direction, Limit, Outcome};
+pub use labels::{DecisionLabel, Direction, Limit, Outcome, Unparsed};
 pub use log_sink::{AccessLog, AccessLogFactory, LogWriter, Unwritten};
 pub use metric_table::{METRIC_TABLE, MetricKind, MetricRow};
 pub use metrics::{ConnectorMetrics, Counter, HookGauge, HookMetrics, METRICS_CONTENT_TYPE, Metrics};

@@ -298,6 +298,29 @@ fn broken_requests_end_their_connection_and_no_other() {
     let both = client.raw(smuggled.as_bytes());
     assert!(!String::from_utf8_lossy(&both).contains("200 OK"), "both framings never pass unauthenticated");
     assert_eq!(api.requests().len(), rows.len());
+    // They have no event; so much is known of them all the same.
+    for (fault, count) in [("malformed", 3.0), ("too_large", 2.0), ("http2", 1.0)] {
+        gateway.wait_for_metric(&format!("claimgate_unparsed_requests_total{{fault=\"{fault}\"}}"), count);
+    }
+    assert_eq!(gateway.wait_for_events(rows.len() + 1).len(), rows.len() + 1);
+}
+
+#[test]
+fn a_request_that_cannot_be_read_is_a_line_for_whoever_looks_closer() {
+    let api = ScriptedApi::start(Play::continue_());
+    let config = ConfigText::new(&api.url("/")).text();
+    for (arguments, said) in [(&["--log-level", "debug"][..], true), (&[], false)] {
+        let mut gateway = Gateway::start_with_arguments(&config, arguments);
+        gateway.client().connect().write(b"POST /sign-up\0 HTTP/1.1\r\n\r\n");
+        gateway.wait_for_metric("claimgate_unparsed_requests_total{fault=\"malformed\"}", 1.0);
+        // A hang-up between two requests is none.
+        gateway.client().connect().hang_up();
+        assert!(gateway.terminate().success());
+        let text = gateway.stderr_text();
+        assert_eq!(text.matches("\"fault\":\"malformed\"").count(), usize::from(said), "{text}");
+        assert_eq!(text.matches("\"fault\"").count(), usize::from(said), "{text}");
+        assert!(!text.contains("sign-up"), "{text}");
+    }
 }
 
 #[test]

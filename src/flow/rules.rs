@@ -46,7 +46,9 @@ pub enum ContractRule {
 /// What made a hook's request a 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RequestRule {
-    /// The body's HTTP framing is broken.
+    /// No `Host`, more than one, or one that is no host (RFC 9112 section 3.2).
+    Host,
+    /// The body's HTTP framing is broken, or is another one than a length or chunks.
     Framing,
     /// The body is not UTF-8.
     NotUtf8,
@@ -162,7 +164,8 @@ impl ContractRule {
 
 impl RequestRule {
     /// Every rule.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Host,
         Self::Framing,
         Self::NotUtf8,
         Self::NotJson,
@@ -183,7 +186,13 @@ impl RequestRule {
 
     const fn text(self) -> (&'static str, &'static str) {
         match self {
-            Self::Framing => ("bad_request_framing", "the hook's body is broken HTTP"),
+            Self::Host => {
+                ("bad_request_host", "the request has no Host, more than one, or one that is no host")
+            }
+            Self::Framing => (
+                "bad_request_framing",
+                "the hook's body is broken HTTP, or its Transfer-Encoding is not exactly chunked",
+            ),
             Self::NotUtf8 => ("bad_request_not_utf8", "the hook's body is not UTF-8"),
             Self::NotJson => ("bad_request_not_json", "the hook's body is not JSON"),
             Self::NotAnObject => ("bad_request_not_an_object", "the hook's body is JSON, but no object"),

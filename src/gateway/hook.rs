@@ -18,6 +18,7 @@ use super::{
     body::{self, read_body},
     reply,
     snapshot::Worker,
+    unambiguous::check_unambiguous,
 };
 use crate::{
     dialect::api_connector,
@@ -58,7 +59,8 @@ where
 {
     let shared = &worker.snapshot;
 
-    // Is it a hook at all, and may this caller send it?
+    // Does it say one thing to everybody? Is it a hook at all, and may this caller send it?
+    check_unambiguous(head)?;
     let (flow, hook) = shared.route(head.uri.path())?;
     let deadline = account.routed(flow, hook);
     if head.method != Method::POST {

@@ -14,6 +14,7 @@ mod reply;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod unambiguous;
 
 pub use hook::answer;
 pub use rehearsal::Rehearsal;

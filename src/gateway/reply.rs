@@ -7,13 +7,14 @@ use http_body_util::Full;
 use super::{account::Account, correlation::REQUEST_ID};
 use crate::{
     dialect::api_connector,
-    flow::{FlowDecision, Reason},
+    flow::{FlowDecision, Reason, RequestRule},
 };
 
 /// The challenge for Basic (RFC 7617 section 2).
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"claimgate\", charset=\"UTF-8\"");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const POST: HeaderValue = HeaderValue::from_static("POST");
 
 /// A decision in the documented form.
@@ -34,6 +35,10 @@ pub(super) fn problem(reason: Reason, account: &Account<'_>) -> Response<Full<By
         }
         Reason::MethodNotAllowed => {
             headers.insert(header::ALLOW, POST);
+        }
+        // Where this body ends, others may see otherwise, and what follows it with that.
+        Reason::BadRequest(RequestRule::Framing) => {
+            headers.insert(header::CONNECTION, CLOSE);
         }
         _ => {}
     }

@@ -63,6 +63,7 @@ async fn a_panic_costs_its_hook_a_failure_that_is_never_continue_and_nothing_els
     ];
     for (count, (step, status, text)) in (1..).zip(rows) {
         let request = Request::post(format!("/flows/F/{step}"))
+            .header("host", "h")
             .header("authorization", "Basic ZW50cmE6cHc=")
             .header("content-type", "application/json")
             .body(Defect)

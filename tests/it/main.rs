@@ -9,6 +9,7 @@ mod descriptors;
 mod explain;
 mod failures;
 mod hostile_api;
+mod hostile_callers;
 mod life;
 mod logs;
 mod peers;

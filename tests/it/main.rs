@@ -10,6 +10,7 @@ mod explain;
 mod failures;
 mod hostile_api;
 mod hostile_callers;
+mod leak;
 mod life;
 mod logs;
 mod peers;

@@ -3,7 +3,7 @@
 use super::wire::Head;
 
 /// Largest body of a request, in bytes.
-const MAX_BODY: usize = 4 * 1024 * 1024;
+const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// A request as it came.
 #[derive(Clone, Debug)]

@@ -70,6 +70,7 @@ fn lengths() -> Vec<Case> {
         case("both framings", "{ok}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", Silence, Breaks(FRAMING, 200, "")),
         case("both framings, even for a 304", "HTTP/1.1 304 Same\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", Silence, Breaks(FRAMING, 304, "")),
         case("no length, though the connection stays", "{ok}\r\n", Silence, Breaks(FRAMING, 200, "")),
+        case("no length, and then the end", "{ok}\r\nhello", End, Breaks(FRAMING, 200, "hello")),
         case("a block under a broken framing is evidence", "{ok}Content-Length: x\r\n\r\nShowBlockPage", Silence, Breaks(FRAMING, 200, "")),
     ]
 }
@@ -117,6 +118,8 @@ fn chunks() -> Vec<Case> {
         case("many leading zeros in a size", "{chunked}00000000000000000000001\r\nx\r\n0\r\n\r\n", Silence, Kept(200, "x")),
         case("chunk extensions", "{chunked}1;a=b;c\r\nx\r\n0 \t;last\r\n\r\n", Silence, Kept(200, "x")),
         case("trailers", "{chunked}1\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\n", Silence, Kept(200, "x")),
+        case("trailers that look like framing", "{chunked}1\r\nx\r\n0\r\nContent-Length: 9\r\nTransfer-Encoding: x\r\n\r\n", Silence, Kept(200, "x")),
+        case("a line end inside a quoted extension", "{chunked}1;a=\"\r\nx\r\n0\r\n\r\n", Silence, Kept(200, "x")),
         case("a full chunk line", line(256), Silence, Kept(200, "x")),
         case("a chunk line over the limit", line(257), Silence, Breaks(FRAMING, 200, "")),
         case("a chunk line without end", format!("{CHUNKED}1;{}", "e".repeat(254)), Silence, Breaks(FRAMING, 200, "")),
@@ -180,6 +183,11 @@ fn statuses() -> Vec<Case> {
         case("one 100", continues(1), Silence, Kept(200, "x")),
         case("eight 100", continues(8), Silence, Kept(200, "x")),
         case("nine 100", continues(9), Silence, Fails(INTERIM)),
+        case("a 100 with a length", "HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n{ok}Content-Length: 1\r\n\r\nx", Silence, Kept(200, "x")),
+        case("a 100 of HTTP/1.0", "HTTP/1.0 100 Continue\r\n\r\n{ok}Content-Length: 1\r\n\r\nx", Silence, Kept(200, "x")),
+        case("a 205 with a length", "HTTP/1.1 205 Reset Content\r\nContent-Length: 1\r\n\r\nx", Silence, Kept(205, "x")),
+        case("a 102", "HTTP/1.1 102 Processing\r\n\r\n", Silence, Fails(INTERIM)),
+        case("an interim status without a meaning", "HTTP/1.1 199 Wait\r\n\r\n{ok}Content-Length: 0\r\n\r\n", Silence, Fails(INTERIM)),
         case("a change of protocol", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", Silence, Fails(INTERIM)),
         case("an early hint", "HTTP/1.1 103 Early Hints\r\n\r\n", Silence, Fails(INTERIM)),
         case("a mere offer to upgrade", "{ok}Upgrade: h2,h2c\r\nConnection: Upgrade, Keep-Alive\r\nContent-Length: 2\r\n\r\nhi", Silence, Kept(200, "hi")),
@@ -225,6 +233,13 @@ fn broken_heads() -> Vec<Case> {
         case("a status of two digits", "HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
         case("a status of four digits", "HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
         case("a status below 100", "HTTP/1.1 099 No\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
+        case("no status", "HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
+        case("a status with a sign", "HTTP/1.1 +20 OK\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
+        case("nothing between status and reason phrase", "HTTP/1.1 200OK\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
+        case("a tab before the status", "HTTP/1.1\t200 OK\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
+        case("a version in lower case", "http/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
+        case("a name beyond ASCII", "{ok}X\u{e9}: y\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
+        case("a NUL in a name", "{ok}X\0: y\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
         case("two spaces before the status", "HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n", Silence, Fails(HEAD)),
     ]
 }

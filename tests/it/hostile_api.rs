@@ -1,15 +1,16 @@
 //! An API that breaks every rule of HTTP: what the hook becomes, and that the next one gets its own answer.
 
-use std::{thread::sleep, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::support::{
-    Act, CALLER, Client, Gateway, PASSWORD, Parts, Play, RecordedRequest, Request, STEPS, ScriptedApi, answer,
+    Act, CALLER, Client, Gateway, PASSWORD, Parts, Play, RecordedRequest, Request, STEPS, ScriptedApi,
+    answer, wait_until,
 };
 
-/// Long enough for whatever an API does after its answer.
-const AFTERWARDS: Duration = Duration::from_millis(120);
+/// Long enough for an answer byte by byte also on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Continue, and whose answer it is.
 fn named(name: &str) -> String {
@@ -61,12 +62,12 @@ const TABLE: [(&str, fn() -> Play, &str, usize); 101] = [
     // odd, and allowed
     ("as usual", || Play::answer(sized("200 OK")), ITS_OWN, 1),
     ("slow", || Play::answer(sized("200 OK")).after(Duration::from_millis(100)), ITS_OWN, 1),
-    ("byte by byte", || Play::new([Act::ReadRequest, Act::SendByteByByte(sized("200 OK"), Duration::from_micros(200))]), ITS_OWN, 1),
+    ("byte by byte", || Play::new([Act::ReadRequest, Act::SendByteByByte(sized("200 OK"), Duration::ZERO)]), ITS_OWN, 1),
     ("torn inside the head's end", || pieces(&sized("200 OK"), &[9, 4, 20, 1]), ITS_OWN, 1),
     ("no reason phrase", || Play::answer(sized("200 ")), ITS_OWN, 1),
     ("odd letter case", || Play::answer(raw(&format!("200 OK\r\ncOnTeNt-LeNgTh:\t{} ", own().len()), &own())), ITS_OWN, 1),
     ("in chunks", || Play::chunked(200, &own(), &[1, 1, 30, 2]), ITS_OWN, 1),
-    ("in chunks, byte by byte", || Play::new([Act::ReadRequest, Act::SendByteByByte(chunks("ONE\r\nTWO\r\n0\r\n\r\n"), Duration::from_micros(200))]), ITS_OWN, 1),
+    ("in chunks, byte by byte", || Play::new([Act::ReadRequest, Act::SendByteByByte(chunks("ONE\r\nTWO\r\n0\r\n\r\n"), Duration::ZERO)]), ITS_OWN, 1),
     ("chunk extensions", || Play::answer(String::from_utf8_lossy(&chunks("ONE\r\nTWO\r\n000;last\r\n\r\n")).replacen("\n7\r\n", "\n007;a=b;c=\"d e\"\r\n", 1)), ITS_OWN, 1),
     ("trailers", || Play::answer(chunks("ONE\r\nTWO\r\n0\r\nAction: ShowBlockPage\r\nX: y\r\n\r\n")), ITS_OWN, 1),
     ("100 first", || Play::answer([raw("100 Continue", ""), sized("200 OK")].concat()), ITS_OWN, 1),
@@ -115,7 +116,7 @@ const TABLE: [(&str, fn() -> Play, &str, usize); 101] = [
     ("no last chunk", || Play::answer(chunks("ONE\r\nTWO\r\n")).then(Act::Close), "cut_off", 2),
     ("nothing, then a close", || Play::new([Act::ReadRequest, Act::Close]), "reset", 2),
     ("nothing, then a reset", || Play::new([Act::ReadRequest, Act::Reset]), "reset", 2),
-    ("silence, then a late answer", || Play::new([Act::ReadRequest, Act::Pause(Duration::from_millis(560)), Act::Send(stray())]), "first_byte_timeout", 2),
+    ("silence, then a late answer", || Play::new([Act::ReadRequest, Act::Pause(TIMEOUT + Duration::from_millis(60)), Act::Send(stray())]), "first_byte_timeout", 2),
     // no answer at all
     ("garbage", || Play::garbage("\0\u{1}\u{2}\u{3}"), "contract_http_head", 2),
     ("TLS", || Play::garbage(b"\x15\x03\x03\0\x02\x02\x28".to_vec()), "contract_http_head", 2),
@@ -169,12 +170,15 @@ const TABLE: [(&str, fn() -> Play, &str, usize); 101] = [
 
 /// Each row has a connector, and thereby a pool, of its own.
 fn start(api: &ScriptedApi, rows: usize) -> Gateway {
-    let keys = "claims_to_send: [displayName]\nclaims_to_receive: [displayName]\ntimeout: 500ms";
+    let keys = format!(
+        "claims_to_send: [displayName]\nclaims_to_receive: [displayName]\ntimeout: {}ms",
+        TIMEOUT.as_millis()
+    );
     let parts = (0..rows).fold(Parts::new(), |parts, row| {
         let hooks =
             STEPS.map(|step| format!("{step}: {{ connector: c{row}, on_failure: error }}")).join("\n");
         parts
-            .connector(&format!("c{row}"), &api.url(&format!("/{row}")), keys)
+            .connector(&format!("c{row}"), &api.url(&format!("/{row}")), &keys)
             .flow(&format!("F{row}"), &hooks)
     });
     Gateway::start(&parts.text())
@@ -213,12 +217,16 @@ fn whatever_an_api_does_to_one_hook_the_next_ones_get_their_own_answers() {
                     ITS_OWN => assert_eq!(first.json()["displayName"], "first", "{what}: {}", first.text()),
                     reason => assert_eq!(first.json()["reason"], reason, "{what}: {}", first.text()),
                 }
-                sleep(AFTERWARDS);
+                let target = format!("/{row}");
+                let requests = api.requests();
+                let first = requests.iter().find(|request| request.target == target);
+                let connection = first.expect("the first hook was forwarded").connection;
+                // Whatever the API does after its answer.
+                wait_until("the API is done with the first hook", || api.played().contains(&connection));
                 for name in ["second", "third"] {
                     let response = ask(name);
                     assert_eq!(response.json()["displayName"], name, "{what}: {}", response.text());
                 }
-                let target = format!("/{row}");
                 let mut used: Vec<_> = api
                     .requests()
                     .iter()
@@ -249,7 +257,7 @@ fn an_answer_before_the_request_is_never_the_next_hooks() {
         let gateway = start(&api, 1);
         let mut caller = gateway.client().connect();
         hook(gateway.client(), "F0", "first").send_on(&mut caller);
-        sleep(AFTERWARDS);
+        wait_until("the API is done with the first hook", || api.played() == [0]);
         for name in ["second", "third"] {
             let response = hook(gateway.client(), "F0", name).send_on(&mut caller);
             assert_eq!(response.json()["displayName"], name);

@@ -109,6 +109,11 @@ impl ScriptedApi {
         self.shared.state().open
     }
 
+    /// The connections whose play is over, once for each time: what it did at its end is on the wire.
+    pub(crate) fn played(&self) -> Vec<usize> {
+        self.shared.state().played.clone()
+    }
+
     /// What was wrong with the requests so far. Whoever takes it answers for it: dropping no longer panics.
     pub(crate) fn take_violations(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.state().violations)
@@ -139,6 +144,7 @@ struct State {
     connections: usize,
     open: usize,
     taken: usize,
+    played: Vec<usize>,
     violations: Vec<String>,
 }
 
@@ -209,7 +215,9 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 shared.state().violations.push(format!("connection {number}: {text}"));
             }
             drop(connection);
-            shared.state().open -= 1;
+            let mut state = shared.state();
+            state.open -= 1;
+            state.played.push(number);
         });
     }
 }
@@ -254,6 +262,7 @@ impl Connection {
                 }
             };
             self.perform(&play).await?;
+            self.shared.state().played.push(self.number);
         }
     }
 

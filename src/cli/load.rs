@@ -15,7 +15,7 @@ pub(super) fn read(path: &Path, secrets: Secrets) -> Result<Outcome, u8> {
 
 /// The checked configuration, or the exit status after its problems were told. Warnings are told in any case.
 pub(super) fn checked(path: &Path, secrets: Secrets) -> Result<Config, u8> {
-    let Outcome { config, report } = read(path, secrets)?;
+    let Outcome { config, report, .. } = read(path, secrets)?;
     tell::err(&report);
     config.ok_or_else(|| {
         tell::err(format_args!("{}: {}\n", path.display(), report.summary()));

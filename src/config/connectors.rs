@@ -5,7 +5,7 @@ use std::{cell::Cell, time::Duration};
 use crate::flow::{Selection, claims::ClaimName};
 
 use super::{
-    Secrets,
+    Pem, Secrets,
     callers::rate_limit,
     credentials::{self, Use},
     endpoint,
@@ -240,16 +240,16 @@ fn roots<'t>(cx: &mut Context<'t>, parent: &Fields<'t>, endpoint: Option<&Endpoi
         return Some(Roots::Webpki);
     }
     // Whether these are certificates, and usable ones, shows when TLS is set up.
-    let checked = credentials::read_file(&path, MAX_ROOTS).and_then(|pem| {
+    let read = cx.read_file(&path, MAX_ROOTS).and_then(|pem| {
         let help = "it needs at least one block `-----BEGIN CERTIFICATE-----`";
         if pem.is_empty() {
             Err(Wrong::new("the file holds no certificate in PEM").help(help))
         } else {
-            Ok(())
+            Ok(pem)
         }
     });
-    match checked {
-        Ok(()) => Some(Roots::File(path)),
+    match read {
+        Ok(pem) => Some(Roots::File(Pem { path, contents: Secret::new(pem) })),
         Err(wrong) => {
             cx.wrong_value(&file, wrong);
             None

@@ -2,7 +2,7 @@
 //!
 //! No text here holds any of a secret's contents, also not its length.
 
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 
 use super::{
     Secrets,
@@ -42,7 +42,7 @@ pub(super) fn secret<'t>(cx: &mut Context<'t>, entry: &Entry<'t>, purpose: Use) 
                     if cx.secrets == Secrets::Skip {
                         return Some(masked());
                     }
-                    from_file(&cx.base.join(&path)).map_err(|why| (file, why))
+                    from_file(cx, &cx.base.join(&path)).map_err(|why| (file, why))
                 }
                 (None, Some(env)) => {
                     let name = cx.parsed(&env, variable)?;
@@ -100,28 +100,13 @@ pub(super) fn header<'t>(cx: &mut Context<'t>, entry: &Entry<'t>) -> Option<Head
     Some(HeaderKey { name: name?, value: value? })
 }
 
-/// The contents of a file, at most `most` bytes.
-pub(super) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Wrong> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(|error| {
-        Wrong::new(format!("the file {} cannot be read: {error}", quoted(&path.to_string_lossy())))
-    })?;
-    if bytes.len() as u64 > most {
-        return Err(Wrong::new(format!(
-            "the file {} is larger than {most} bytes",
-            quoted(&path.to_string_lossy())
-        )));
-    }
-    Ok(bytes)
-}
-
 fn masked() -> Secret {
     Secret::new(Secret::MASK.as_bytes().to_vec())
 }
 
 /// Exactly one newline is removed: editors and `echo` add one, and a second one is part of the secret.
-fn from_file(path: &Path) -> Result<Vec<u8>, Wrong> {
-    let mut bytes = read_file(path, MAX_SECRET)?;
+fn from_file(cx: &mut Context<'_>, path: &Path) -> Result<Vec<u8>, Wrong> {
+    let mut bytes = cx.read_file(path, MAX_SECRET)?;
     if bytes.ends_with(b"\n") {
         bytes.pop();
         if bytes.ends_with(b"\r") {

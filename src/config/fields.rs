@@ -8,6 +8,7 @@ use crate::flow::Step;
 
 use super::{
     Secrets,
+    files::{FileError, Files},
     keys::{self, Key, Kind, Presence, Section},
     problem::{Excerpt, Place, Problem, Severity, Wrong, one_line, quoted},
     secret::Secret,
@@ -22,6 +23,7 @@ pub(super) struct Context<'t> {
     pub(super) base: &'t Path,
     pub(super) secrets: Secrets,
     pub(super) problems: Vec<Problem>,
+    pub(super) files: Files,
     /// Which keys of which sections were asked for.
     #[cfg(test)]
     pub(super) asked: std::collections::BTreeSet<(&'static str, &'static str)>,
@@ -46,12 +48,13 @@ pub(super) struct Fields<'t> {
 }
 
 impl<'t> Context<'t> {
-    pub(super) fn new(source: &'t str, base: &'t Path, secrets: Secrets) -> Self {
+    pub(super) fn new(source: &'t str, base: &'t Path, secrets: Secrets, files: Files) -> Self {
         Self {
             source,
             base,
             secrets,
             problems: Vec::new(),
+            files,
             #[cfg(test)]
             asked: std::collections::BTreeSet::new(),
         }
@@ -143,6 +146,17 @@ impl<'t> Context<'t> {
             named.push((name, entry));
         }
         Some(named)
+    }
+
+    /// The contents of a file, at most `most` bytes.
+    pub(super) fn read_file(&mut self, path: &Path, most: u64) -> Result<Vec<u8>, Wrong> {
+        self.files.read(path, most).map_err(|error| {
+            let path = quoted(&path.to_string_lossy());
+            Wrong::new(match error {
+                FileError::Io(error) => format!("the file {path} cannot be read: {error}"),
+                FileError::TooLarge => format!("the file {path} is larger than {most} bytes"),
+            })
+        })
     }
 
     /// A map where something else stands, and the like.

@@ -5,17 +5,14 @@
 //! `model` by the keys that [`keys`] declares. A problem in one key never hides a problem in another; only a YAML
 //! syntax error ends the reading early.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::{io, path::Path};
 
 mod callers;
 mod connectors;
 mod credentials;
 mod endpoint;
 mod fields;
+mod files;
 mod flows;
 pub mod keys;
 mod kind;
@@ -30,6 +27,7 @@ mod tests;
 mod tree;
 mod units;
 
+pub use files::{Files, Pem};
 pub use model::{
     Admin, Basic, Caller, Config, Connector, Endpoint, HeaderKey, Hook, Listen, MissingAction, Name, Per,
     RateLimit, Roots, Shutdown, UserFlow,
@@ -39,6 +37,7 @@ pub use secret::Secret;
 pub use similar::nearest;
 
 use fields::{Context, Entry, Fields};
+use files::FileError;
 
 /// Largest configuration file, in bytes.
 pub const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -59,6 +58,8 @@ pub struct Outcome {
     pub config: Option<Config>,
     /// What is wrong with it.
     pub report: Report,
+    /// The files that it was read from.
+    pub files: Files,
 }
 
 /// Why there is no text to read.
@@ -77,31 +78,39 @@ pub enum ReadError {
 
 /// Reads a configuration file. Files that it refers to are relative to its directory.
 pub fn load(path: &Path, secrets: Secrets) -> Result<Outcome, ReadError> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(ReadError::TooLarge);
-    }
-    let text = String::from_utf8(bytes).map_err(|_| ReadError::NotUtf8)?;
-    Ok(read(&path.to_string_lossy(), &text, secrets))
+    let mut files = Files::default();
+    let text = text(path, &mut files)?;
+    Ok(read_with(&path.to_string_lossy(), &text, secrets, files))
 }
 
 /// Reads a configuration. `source_name` is what the report calls it; files that it refers to are relative to that
 /// name's directory.
 pub fn read(source_name: &str, text: &str, secrets: Secrets) -> Outcome {
+    read_with(source_name, text, secrets, Files::default())
+}
+
+fn read_with(source_name: &str, text: &str, secrets: Secrets, files: Files) -> Outcome {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let base = Path::new(source_name).parent().unwrap_or_else(|| Path::new(""));
-    let (config, problems) = match tree::parse(text) {
+    let (config, problems, files) = match tree::parse(text) {
         Ok(root) => {
-            let mut cx = Context::new(text, base, secrets);
-            (lower(&mut cx, &Entry::root(&root)), cx.problems)
+            let mut cx = Context::new(text, base, secrets, files);
+            (lower(&mut cx, &Entry::root(&root)), cx.problems, cx.files)
         }
-        Err(error) => (None, vec![error.into()]),
+        Err(error) => (None, vec![error.into()], files),
     };
     let report = Report::new(source_name, problems);
     let config = config.filter(|_| report.errors() == 0);
     debug_assert_eq!(config.is_none(), report.errors() > 0, "what is not read is reported");
-    Outcome { config, report }
+    Outcome { config, report, files }
+}
+
+fn text(path: &Path, files: &mut Files) -> Result<String, ReadError> {
+    let bytes = files.read(path, MAX_FILE).map_err(|error| match error {
+        FileError::Io(error) => ReadError::Io(error),
+        FileError::TooLarge => ReadError::TooLarge,
+    })?;
+    String::from_utf8(bytes).map_err(|_| ReadError::NotUtf8)
 }
 
 impl From<tree::SyntaxError> for Problem {

@@ -3,14 +3,14 @@
 //! Nothing here is optional where a default applies, and no text stands where a type exists. The only way to such a
 //! value is [`super::read`], so a wrong one cannot be had.
 
-use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::flow::{OnFailure, Selection, Step};
 
-use super::Secret;
+use super::{Pem, Secret};
 
 /// The whole configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The hook port.
     pub listen: Listen,
@@ -27,7 +27,7 @@ pub struct Config {
 }
 
 /// `listen`: the hook port.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Where it listens.
     pub address: SocketAddr,
@@ -44,14 +44,14 @@ pub struct Listen {
 }
 
 /// `admin`: the admin port.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Where it listens.
     pub address: SocketAddr,
 }
 
 /// `shutdown`: how the process ends.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     /// Longest time for the hooks in flight after the first signal.
     pub grace: Duration,
@@ -86,7 +86,7 @@ impl fmt::Display for Name {
 }
 
 /// `callers.NAME`: who may call, by any one of these credentials.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Its name.
     pub name: Name,
@@ -101,7 +101,7 @@ pub struct Caller {
 }
 
 /// A user name and a password (RFC 7617).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basic {
     /// Without a colon.
     pub username: String,
@@ -110,7 +110,7 @@ pub struct Basic {
 }
 
 /// A key in a header.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderKey {
     /// Which header; none of those that HTTP or claimgate itself gives a meaning.
     pub name: http::HeaderName,
@@ -139,7 +139,7 @@ pub enum Per {
 }
 
 /// `connectors.NAME`: a web API and how to call it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connector {
     /// Its name.
     pub name: Name,
@@ -215,8 +215,8 @@ impl fmt::Debug for Endpoint {
 pub enum Roots {
     /// Mozilla's list, as compiled in.
     Webpki,
-    /// The certificates of this PEM file alone.
-    File(PathBuf),
+    /// The certificates of this file alone.
+    File(Pem),
 }
 
 /// `missing_action`: what a 2xx answer without `action` means.
@@ -229,7 +229,7 @@ pub enum MissingAction {
 }
 
 /// `user_flows.NAME`: the hooks of one user flow.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserFlow {
     /// Its name: the first segment of the endpoint's path after `/flows/`.
     pub name: Name,
@@ -242,7 +242,7 @@ pub struct UserFlow {
 }
 
 /// `user_flows.NAME.STEP`: one hook.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
     /// When it fires.
     pub step: Step,

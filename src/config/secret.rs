@@ -5,7 +5,9 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// A password, code or key. Never printed; wiped when dropped.
-#[derive(Clone)]
+///
+/// Comparing two takes a time that depends on them: for what the operator wrote, never for what a caller presents.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {

@@ -39,7 +39,7 @@ fn good(from: &str, to: &str) -> String {
 }
 
 fn config(text: &str) -> Config {
-    let Outcome { config, report } = read("claimgate.yaml", text, Secrets::Load);
+    let Outcome { config, report, .. } = read("claimgate.yaml", text, Secrets::Load);
     config.unwrap_or_else(|| panic!("{report}"))
 }
 
@@ -49,7 +49,7 @@ fn claim(name: &str) -> ClaimName {
 
 #[test]
 fn what_is_not_written_has_its_default() {
-    let Outcome { config, report } = read("claimgate.yaml", GOOD, Secrets::Load);
+    let Outcome { config, report, .. } = read("claimgate.yaml", GOOD, Secrets::Load);
     assert_eq!(report.to_string(), "");
     let config = config.unwrap();
     let Listen { address, max_connections, max_body, head_timeout, body_timeout, max_in_flight } =
@@ -126,7 +126,7 @@ fn every_sample_loads_and_the_reference_mentions_every_key() {
     for file in fs::read_dir(&directory).unwrap() {
         let path = file.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
-            let Outcome { config, report } = load(&path, Secrets::Skip).unwrap();
+            let Outcome { config, report, .. } = load(&path, Secrets::Skip).unwrap();
             assert!(config.is_some() && report.errors() == 0, "{report}");
             loaded += 1;
         }
@@ -149,7 +149,7 @@ fn every_declared_key_is_read() {
     let text =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/claimgate.yaml")).unwrap();
     let root = tree::parse(&text).ok().unwrap();
-    let mut cx = Context::new(&text, Path::new(""), Secrets::Skip);
+    let mut cx = Context::new(&text, Path::new(""), Secrets::Skip, Files::default());
     assert!(lower(&mut cx, &Entry::root(&root)).is_some());
     let declared =
         keys::ALL.iter().flat_map(|section| section.keys.iter().map(|key| (section.name, key.name)));
@@ -180,7 +180,7 @@ fn a_secret_file_loses_exactly_one_newline() {
         ("\r\n", Err("is empty")),
     ] {
         fs::write(directory.path().join("secret"), contents).unwrap();
-        let Outcome { config, report } = load(&path, Secrets::Load).unwrap();
+        let Outcome { config, report, .. } = load(&path, Secrets::Load).unwrap();
         match expected {
             Ok(secret) => {
                 assert_eq!(config.unwrap().callers[0].basic[0].password.expose(), secret.as_bytes());
@@ -194,7 +194,7 @@ fn a_secret_file_loses_exactly_one_newline() {
         }
     }
     fs::remove_file(directory.path().join("secret")).unwrap();
-    let Outcome { config, report } = load(&path, Secrets::Load).unwrap();
+    let Outcome { config, report, .. } = load(&path, Secrets::Load).unwrap();
     assert!(config.is_none() && report.problems()[0].message.contains("cannot be read"), "{report}");
     let skipped = load(&path, Secrets::Skip).unwrap();
     assert_eq!(skipped.report.problems().len(), 0);
@@ -229,7 +229,9 @@ fn a_file_of_roots_must_be_there_and_hold_something() {
     fs::write(directory.path().join("roots.pem"), "read when TLS is set up").unwrap();
     for secrets in [Secrets::Load, Secrets::Skip] {
         assert_eq!(message(secrets), None);
-        assert_eq!(roots(secrets), Some(Roots::File(directory.path().join("roots.pem"))));
+        let contents = Secret::new(b"read when TLS is set up".to_vec());
+        let path = directory.path().join("roots.pem");
+        assert_eq!(roots(secrets), Some(Roots::File(Pem { path, contents })));
     }
 }
 
@@ -263,4 +265,24 @@ fn anchors_and_merge_keys_are_read_through() {
         .replace("claims_to_receive: []", "claims_to_receive: *claims");
     let received = &config(&text).connectors[0].claims_to_receive;
     assert_eq!(*received, Selection::to_receive(&[claim("displayName")]));
+}
+
+#[test]
+fn every_file_that_was_read_is_remembered_and_so_is_one_that_could_not_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let text = good("{ env: CARGO_PKG_NAME }", "{ file: password }")
+        .replace("authentication: none", "authentication: none\n    roots: { file: roots.pem }");
+    fs::write(at("claimgate.yaml"), text).unwrap();
+    fs::write(at("password"), "one").unwrap();
+    let files = || load(&at("claimgate.yaml"), Secrets::Load).unwrap().files;
+    let seen = files();
+    assert_eq!(seen.paths().collect::<Vec<_>>(), [at("claimgate.yaml"), at("password"), at("roots.pem")]);
+    for name in ["claimgate.yaml", "password", "roots.pem"] {
+        let before = fs::read(at(name)).ok();
+        fs::write(at(name), "other").unwrap();
+        assert_ne!(seen.now(), seen, "{name}");
+        before.map_or_else(|| fs::remove_file(at(name)), |before| fs::write(at(name), before)).unwrap();
+    }
+    assert_eq!(files(), seen);
 }

@@ -1,25 +1,18 @@
 //! The client's side of TLS.
 
-use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
-    pki_types::{
-        CertificateDer, ServerName,
-        pem::{self, PemObject},
-    },
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
     version::{TLS12, TLS13},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::Stream;
-use crate::config::Roots;
+use crate::config::{Pem, Roots};
 
 /// What claimgate speaks inside TLS (RFC 7301): an API that would rather speak HTTP/2 is told so in the handshake.
 const ALPN: &[u8] = b"http/1.1";
@@ -27,14 +20,6 @@ const ALPN: &[u8] = b"http/1.1";
 /// Why TLS towards an API cannot be set up. Found when the configuration is loaded, not at the first call.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetupError {
-    /// The file with the roots cannot be read.
-    #[error("roots: cannot read {}: {kind}", path.display())]
-    RootsUnreadable {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        kind: io::ErrorKind,
-    },
     /// The file with the roots is no well-formed PEM (RFC 7468).
     #[error("roots: {} is no well-formed PEM file", path.display())]
     RootsNotPem {
@@ -76,13 +61,12 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// TLS to `host` (a DNS name, or an IP address without brackets) trusting `roots` and nothing else. Reads the
-    /// file of roots, if one is named.
+    /// TLS to `host` (a DNS name, or an IP address without brackets) trusting `roots` and nothing else.
     pub fn new(roots: &Roots, host: &str) -> Result<Self, TlsSetupError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsSetupError::HostName)?;
         let roots = match roots {
             Roots::Webpki => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-            Roots::File(path) => read_roots(path)?,
+            Roots::File(pem) => read_roots(pem)?,
         };
         let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&TLS13, &TLS12])
@@ -107,22 +91,17 @@ impl fmt::Debug for ClientTls {
     }
 }
 
-fn read_roots(path: &Path) -> Result<RootCertStore, TlsSetupError> {
-    let unreadable =
-        |error: &io::Error| TlsSetupError::RootsUnreadable { path: path.into(), kind: error.kind() };
-    let pem = std::fs::read(path).map_err(|error| unreadable(&error))?;
+fn read_roots(pem: &Pem) -> Result<RootCertStore, TlsSetupError> {
+    let path = &pem.path;
     let mut store = RootCertStore::empty();
-    for (index, certificate) in CertificateDer::pem_slice_iter(&pem).enumerate() {
-        let certificate = certificate.map_err(|error| match error {
-            pem::Error::Io(error) => unreadable(&error),
-            // The other errors quote the file; what was put there by mistake may be a key.
-            _ => TlsSetupError::RootsNotPem { path: path.into() },
-        })?;
+    for (index, certificate) in CertificateDer::pem_slice_iter(pem.contents.expose()).enumerate() {
+        // The error quotes the file; what was put there by mistake may be a key.
+        let certificate = certificate.map_err(|_| TlsSetupError::RootsNotPem { path: path.clone() })?;
         store.add(certificate).map_err(|error| TlsSetupError::RootUnusable {
-            path: path.into(),
+            path: path.clone(),
             position: index + 1,
             reason: error.to_string(),
         })?;
     }
-    if store.is_empty() { Err(TlsSetupError::RootsEmpty { path: path.into() }) } else { Ok(store) }
+    if store.is_empty() { Err(TlsSetupError::RootsEmpty { path: path.clone() }) } else { Ok(store) }
 }

@@ -1,6 +1,6 @@
 //! An authority and servers for tests.
 
-use std::{io::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::{
@@ -10,10 +10,9 @@ use rustls::{
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
 };
-use tempfile::NamedTempFile;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::Roots;
+use crate::config::{Pem, Roots, Secret};
 
 /// Both versions that claimgate speaks.
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
@@ -21,7 +20,6 @@ pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 /// A certificate authority of its own.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    file: NamedTempFile,
 }
 
 impl Authority {
@@ -29,14 +27,13 @@ impl Authority {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
-        let mut file = NamedTempFile::new().unwrap();
-        file.write_all(issuer.pem().as_bytes()).unwrap();
-        Self { issuer, file }
+        Self { issuer }
     }
 
     /// Its certificate as the roots to trust.
     pub(crate) fn roots(&self) -> Roots {
-        Roots::File(self.file.path().into())
+        let contents = Secret::new(self.issuer.pem().into_bytes());
+        Roots::File(Pem { path: "roots.pem".into(), contents })
     }
 
     /// A server that speaks `versions` and shows a certificate for `name`, which ends with the year `until`.

@@ -61,7 +61,7 @@ proptest! {
             text.splice(start..end, put.chars());
         }
         let text: String = text.into_iter().collect();
-        let Outcome { config, report } = read("claimgate.yaml", &text, Secrets::Skip);
+        let Outcome { config, report, .. } = read("claimgate.yaml", &text, Secrets::Skip);
         prop_assert_eq!(config.is_none(), report.errors() > 0, "{}", report);
         prop_assert!(config.is_none() || schema::takes(&text), "the schema refuses what is taken: {}", text);
         prop_assert!(report.problems().is_sorted_by_key(|problem| problem.place));

@@ -1,5 +1,6 @@
-//! TLS: the only place that knows rustls' types. Only the client's side: claimgate towards a web API.
+//! TLS: the only place that knows rustls' types.
 //!
+//! - [`Identity`]: a certificate with its key, which claimgate shows to the other side.
 //! - [`ClientTls`]: whom to trust and which name to expect; one for each TLS identity.
 //! - [`Stream`]: a connection, plain or encrypted, that can be asked whether it still is as it was left.
 //! - [`Fault`]: what went wrong in TLS, for the diagnostic log.
@@ -9,6 +10,7 @@
 
 mod client;
 mod fault;
+mod identity;
 mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -17,4 +19,5 @@ mod tests;
 
 pub use client::{ClientTls, TlsSetupError};
 pub use fault::Fault;
+pub use identity::{Identity, IdentityError, Validity};
 pub use stream::{Condition, Stream};

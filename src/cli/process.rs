@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     admin::{AdminServer, AdminState, Readiness},
     config::Config,
-    gateway::{SetupError, Snapshot},
+    gateway::{SetupError, Snapshot, Worker},
     server::{self, Drained, Server},
     telemetry::{LogFormat, LogWriter, Metrics},
 };
@@ -28,6 +28,8 @@ pub(super) struct Process {
     server: Server,
     admin: AdminServer,
     log: LogWriter,
+    workers: Vec<Arc<Worker>>,
+    snapshot: Arc<Snapshot>,
     readiness: Readiness,
     grace: Duration,
     pub(super) address: SocketAddr,
@@ -74,10 +76,22 @@ impl Process {
         let (settings, grace) = (config.listen.clone(), config.shutdown.grace);
         let snapshot = Arc::new(Snapshot::new(config, metrics.clone())?);
         let (log, logs) = LogWriter::spawn(events, format, metrics.log_lines_dropped())?;
-        let server = Server::new(hooks, &settings, snapshot, logs, workers);
+        let worker = |_| Arc::new(Worker::new(Arc::clone(&snapshot), logs.access_log()));
+        let workers: Vec<_> = (0..workers.get()).map(worker).collect();
+        let server = Server::new(hooks, &settings, workers.clone());
         let state = AdminState { metrics, readiness: readiness.clone() };
         let admin = AdminServer::spawn(admin, Arc::new(state))?;
-        Ok(Self { server, admin, log, readiness, grace, address, admin_address })
+        Ok(Self { server, admin, log, workers, snapshot, readiness, grace, address, admin_address })
+    }
+
+    /// The workers, for a configuration that comes later.
+    pub(super) fn workers(&self) -> Vec<Arc<Worker>> {
+        self.workers.clone()
+    }
+
+    /// What they have in force at the beginning.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot)
     }
 
     /// Serves until `end` completes, and then until every hook is answered, `shutdown.grace` has passed or a signal comes.

@@ -16,7 +16,7 @@ use super::{
     request::RequestHead,
 };
 use crate::{
-    config,
+    config::{self, Endpoint},
     flow::{
         Claims, Failure, FlowDecision, Reason, Step,
         claims::{Member, Verdict},
@@ -33,8 +33,8 @@ pub struct Api {
     config: config::Connector,
     head: RequestHead,
     target: Arc<Target>,
-    rate: Option<Rate>,
-    permits: InFlight,
+    rate: Option<Arc<Rate>>,
+    permits: Arc<InFlight>,
     reporter: Reporter,
     metrics: ConnectorMetrics,
 }
@@ -43,7 +43,7 @@ pub struct Api {
 #[derive(Debug)]
 pub struct Connector {
     api: Arc<Api>,
-    pool: Pool,
+    pool: Arc<Pool>,
 }
 
 /// What a call came to.
@@ -71,31 +71,31 @@ pub struct Sent<'a> {
 }
 
 impl Api {
-    /// The API of a checked configuration. Fails where its trust cannot be set up.
-    pub fn new(config: config::Connector, metrics: &Metrics) -> Result<Self, TlsSetupError> {
-        let endpoint = &config.endpoint;
-        let tls = if endpoint.tls { Some(ClientTls::new(&config.roots, &endpoint.host)?) } else { None };
-        let target = Target {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            lookups: Lookups::default(),
-            trust: Trust::default(),
-            tls,
-            connect_timeout: config.connect_timeout,
-            max_answer: config.max_answer,
-            max_idle: config.max_in_flight,
-            idle_timeout: IDLE_TIMEOUT,
-            max_age: MAX_AGE,
+    /// The API of a checked configuration, after `before` of the same name if there was one: whatever has the same
+    /// settings goes on as it stands. Fails where its trust cannot be set up.
+    pub fn succeeding(
+        config: config::Connector,
+        metrics: &Metrics,
+        before: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, TlsSetupError> {
+        if let Some(before) = before.filter(|before| before.config == config) {
+            return Ok(Arc::clone(before));
+        }
+        let same_target = before.filter(|before| has_same_target(&before.config, &config));
+        let target = match same_target {
+            Some(before) => Arc::clone(&before.target),
+            None => Arc::new(target(&config)?),
         };
-        Ok(Self {
+        let rate_before = before.and_then(|before| before.rate.as_ref());
+        Ok(Arc::new(Self {
             head: RequestHead::new(&config),
-            target: Arc::new(target),
-            rate: config.rate_limit.map(Rate::new),
-            permits: InFlight::new(config.max_in_flight),
+            target,
+            rate: config.rate_limit.map(|limit| Rate::succeeding(limit, rate_before)),
+            permits: InFlight::succeeding(config.max_in_flight, before.map(|before| &before.permits)),
             reporter: Reporter::new(config.name.clone()),
             metrics: metrics.for_connector(config.name.as_str()),
             config,
-        })
+        }))
     }
 
     /// Its name in the configuration.
@@ -105,9 +105,13 @@ impl Api {
 }
 
 impl Connector {
-    /// The API with connections of its own.
-    pub fn new(api: Arc<Api>) -> Self {
-        let pool = Pool::new(Arc::clone(&api.target));
+    /// The API with connections of this worker's own: those of `before` if they would be made the same way.
+    pub fn succeeding(api: Arc<Api>, before: Option<&Self>) -> Self {
+        let same = before.filter(|before| Arc::ptr_eq(&before.api.target, &api.target));
+        let pool = match same {
+            Some(before) => Arc::clone(&before.pool),
+            None => Arc::new(Pool::new(Arc::clone(&api.target))),
+        };
         Self { api, pool }
     }
 
@@ -134,7 +138,7 @@ impl Connector {
     }
 
     /// Where the API is. Shown with its query masked.
-    pub fn endpoint(&self) -> &config::Endpoint {
+    pub fn endpoint(&self) -> &Endpoint {
         &self.api.config.endpoint
     }
 
@@ -154,7 +158,7 @@ impl Connector {
         let api = &*self.api;
         let request = Bytes::from(api.head.request(claims, correlation));
         let policies = Policies {
-            rate: api.rate.as_ref(),
+            rate: api.rate.as_deref(),
             permits: &api.permits,
             wait: api.config.wait,
             timeout: api.config.timeout,
@@ -196,6 +200,52 @@ impl Connector {
     pub fn sweep(&self) {
         self.pool.sweep();
     }
+}
+
+fn target(config: &config::Connector) -> Result<Target, TlsSetupError> {
+    let endpoint = &config.endpoint;
+    let tls = if endpoint.tls { Some(ClientTls::new(&config.roots, &endpoint.host)?) } else { None };
+    Ok(Target {
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        lookups: Lookups::default(),
+        trust: Trust::default(),
+        tls,
+        connect_timeout: config.connect_timeout,
+        max_answer: config.max_answer,
+        max_idle: config.max_in_flight,
+        idle_timeout: IDLE_TIMEOUT,
+        max_age: MAX_AGE,
+    })
+}
+
+/// Whether both make connections in the same way, to the same place, under the same identity. Each key of a connector
+/// stands here, on one side or the other.
+fn has_same_target(one: &config::Connector, other: &config::Connector) -> bool {
+    let config::Connector {
+        endpoint: Endpoint { tls, host, port, authority: _, path: _, query: _ },
+        connect_timeout,
+        max_answer,
+        max_in_flight,
+        roots,
+        // What is asked and what is made of the answer, not how it is reached.
+        name: _,
+        display_name: _,
+        basic: _,
+        code: _,
+        claims_to_send: _,
+        claims_to_receive: _,
+        timeout: _,
+        rate_limit: _,
+        wait: _,
+        strict: _,
+        missing_action: _,
+        default_message: _,
+    } = one;
+    (tls, host, port) == (&other.endpoint.tls, &other.endpoint.host, &other.endpoint.port)
+        && roots == &other.roots
+        && (connect_timeout, max_answer, max_in_flight)
+            == (&other.connect_timeout, &other.max_answer, &other.max_in_flight)
 }
 
 /// An API that breaks the contract may have lost its place in the conversation: its connection is not used again.

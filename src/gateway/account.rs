@@ -17,7 +17,8 @@ use tokio::time::Instant;
 
 use super::{
     correlation::{self, Trace},
-    snapshot::{Caller, Credential, Flow, Hook, Worker},
+    snapshot::{Caller, Credential, Flow, Hook},
+    worker::Current,
 };
 use crate::{
     caller::AuthFailure,
@@ -32,7 +33,7 @@ use crate::{
 
 /// The account of one hook.
 pub(super) struct Account<'a> {
-    worker: &'a Worker,
+    current: &'a Current,
     received: Instant,
     deadline: Option<Instant>,
     request_id: Cow<'a, str>,
@@ -65,9 +66,9 @@ struct Ending {
 }
 
 impl<'a> Account<'a> {
-    pub(super) fn open(worker: &'a Worker, head: &'a Parts, received: Instant) -> Self {
+    pub(super) fn open(current: &'a Current, head: &'a Parts, received: Instant) -> Self {
         Self {
-            worker,
+            current,
             received,
             deadline: None,
             request_id: correlation::request_id(&head.headers),
@@ -228,7 +229,7 @@ impl Drop for Account<'_> {
             repairs: &repairs,
             ..AccessEvent::new(SystemTime::now(), decision, outcome)
         };
-        self.hook.map_or(&self.worker.snapshot.unrouted, |hook| &hook.metrics).record(&event);
-        self.worker.log.record(&event);
+        self.hook.map_or(&self.current.snapshot.unrouted, |hook| &hook.metrics).record(&event);
+        self.current.log.record(&event);
     }
 }

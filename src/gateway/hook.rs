@@ -4,7 +4,7 @@
 //! follows a failure is not decided here but by the hook's `on_failure` ([`conclude`]); what is written down of a hook
 //! is collected in its [`Account`] along the way, which writes it when it is dropped, on every path.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -17,8 +17,8 @@ use super::{
     account::Account,
     body::{self, read_body},
     reply,
-    snapshot::Worker,
     unambiguous::check_unambiguous,
+    worker::{Current, Worker},
 };
 use crate::{
     dialect::api_connector,
@@ -27,17 +27,18 @@ use crate::{
 };
 
 /// Answers one request. Never fails and never panics: whatever happens becomes an answer.
-pub async fn answer<B>(worker: Arc<Worker>, request: Request<B>) -> Response<Full<Bytes>>
+pub async fn answer<B>(worker: &Worker, request: Request<B>) -> Response<Full<Bytes>>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Send + Unpin + 'static,
 {
     let received = Instant::now();
     let (head, mut body) = request.into_parts();
-    let mut account = Account::open(&worker, &head, received);
+    let current = worker.current();
+    let mut account = Account::open(&current, &head, received);
     // The only place where a panic is caught: what the life of a hook touches is dropped with it, or is a counter.
-    let life = AssertUnwindSafe(live(&worker, &head, &mut body, &mut account)).catch_unwind().await;
+    let life = AssertUnwindSafe(live(&current, &head, &mut body, &mut account)).catch_unwind().await;
     let result = life.unwrap_or_else(|_| {
-        worker.snapshot.metrics.panics().inc();
+        current.snapshot.metrics.panics().inc();
         Err(Reason::Panic.into())
     });
     let response = conclude(result, &mut account);
@@ -49,7 +50,7 @@ where
 
 /// From the head of the request to a decision, or to the reason why there is none.
 async fn live<'a, B>(
-    worker: &'a Worker,
+    current: &'a Current,
     head: &Parts,
     body: &mut B,
     account: &mut Account<'a>,
@@ -57,7 +58,7 @@ async fn live<'a, B>(
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
 {
-    let shared = &worker.snapshot;
+    let shared = &current.snapshot;
 
     // Does it say one thing to everybody? Is it a hook at all, and may this caller send it?
     check_unambiguous(head)?;
@@ -83,7 +84,7 @@ where
     let bytes = read_body(body, shared.max_body, until).await?;
     account.read(bytes.len());
     let members = api_connector::decode(&bytes, hook.step).map_err(Reason::BadRequest)?;
-    let connector = worker.connector(hook);
+    let connector = current.connector(hook);
     let sent = connector.select(&members);
     account.selected(connector, &sent);
 

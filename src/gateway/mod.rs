@@ -3,7 +3,8 @@
 //! - [`answer`]: what the server calls for each request; the file `hook` tells the life itself, top to bottom.
 //! - [`Snapshot`]: everything that comes from one configuration, shared by all workers and never changed.
 //! - [`Rehearsal`]: one hook taken apart, stage by stage, for `explain`.
-//! - [`Worker`]: the snapshot together with what one worker has for itself: connections and a log buffer.
+//! - [`Worker`]: what one worker has for itself: the snapshot in force, which a reload swaps, with connections for it,
+//!   and a log buffer.
 
 mod account;
 mod body;
@@ -15,7 +16,9 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod unambiguous;
+mod worker;
 
 pub use hook::answer;
 pub use rehearsal::Rehearsal;
-pub use snapshot::{SetupError, Snapshot, Worker};
+pub use snapshot::{SetupError, Snapshot};
+pub use worker::{Current, Worker};

@@ -34,7 +34,7 @@ impl Snapshot {
     /// The hook of this user flow and step, if there is one.
     pub fn rehearse(&self, user_flow: &str, step: Step) -> Option<Rehearsal<'_>> {
         let (flow, hook) = self.route(&format!("/flows/{user_flow}/{step}")).ok()?;
-        let connector = Connector::new(Arc::clone(&self.apis[hook.connector]));
+        let connector = Connector::succeeding(Arc::clone(&self.apis[hook.connector]), None);
         let request_id = correlation::new_request_id();
         Some(Rehearsal { snapshot: self, flow, hook, connector, request_id })
     }

@@ -1,15 +1,15 @@
 //! What one configuration comes to: looked up by each hook, changed by none.
 
-use std::{collections::HashMap, convert::Infallible, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use super::correlation;
 use crate::{
     caller::{self, Guard},
     config::{self, Config, Name},
-    connector::{Api, Connector},
+    connector::Api,
     flow::{OnFailure, Reason, Step},
     limits::{InFlight, Rate},
-    telemetry::{AccessLog, Counter, HookMetrics, Metrics},
+    telemetry::{Counter, HookMetrics, Metrics},
     tls::TlsSetupError,
 };
 
@@ -17,8 +17,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Snapshot {
     flows: HashMap<Box<str>, Flow>,
+    callers: Vec<Arc<Caller>>,
     pub(super) apis: Vec<Arc<Api>>,
-    pub(super) in_flight: InFlight,
+    pub(super) in_flight: Arc<InFlight>,
     pub(super) max_body: usize,
     pub(super) body_timeout: Duration,
     pub(super) metrics: Metrics,
@@ -55,7 +56,7 @@ pub(super) struct Flow {
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) name: Name,
-    pub(super) rate: Option<Rate>,
+    pub(super) rate: Option<Arc<Rate>>,
     credentials: Vec<Credential>,
 }
 
@@ -75,20 +76,22 @@ pub(super) struct Hook {
     pub(super) connector: usize,
 }
 
-/// A snapshot and what one worker has for itself.
-#[derive(Debug)]
-pub struct Worker {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) log: AccessLog,
-    connectors: Vec<Connector>,
-}
-
 impl Snapshot {
     /// Puts a checked configuration to work.
     pub fn new(config: Config, metrics: Metrics) -> Result<Self, SetupError> {
         correlation::prepare();
-        let callers: Vec<_> =
-            config.callers.iter().map(|caller| Arc::new(Caller::new(caller, &metrics))).collect();
+        Self::build(config, metrics, None)
+    }
+
+    /// Puts another configuration to work after this one. What lives is carried over where its settings are the same:
+    /// rates, numbers at a time, connections.
+    pub fn succeeded_by(&self, config: Config) -> Result<Self, SetupError> {
+        Self::build(config, self.metrics.clone(), Some(self))
+    }
+
+    fn build(config: Config, metrics: Metrics, before: Option<&Self>) -> Result<Self, SetupError> {
+        let caller = |caller| Arc::new(Caller::new(caller, &metrics, before));
+        let callers: Vec<_> = config.callers.iter().map(caller).collect();
         let flows = config.user_flows.iter().map(|flow| {
             let guard = Guard::new(flow.callers.iter().map(|&caller| &config.callers[caller]));
             let callers = flow.callers.iter().map(|&caller| Arc::clone(&callers[caller])).collect();
@@ -100,8 +103,9 @@ impl Snapshot {
         let (mut apis, mut unusable) = (Vec::new(), Vec::new());
         for connector in config.connectors {
             let name = connector.name.clone();
-            match Api::new(connector, &metrics) {
-                Ok(api) => apis.push(Arc::new(api)),
+            let before = before.and_then(|before| before.apis.iter().find(|api| api.name() == name.as_str()));
+            match Api::succeeding(connector, &metrics, before) {
+                Ok(api) => apis.push(api),
                 Err(error) => unusable.push((name, error)),
             }
         }
@@ -110,8 +114,12 @@ impl Snapshot {
         }
         Ok(Self {
             flows,
+            callers,
             apis,
-            in_flight: InFlight::new(config.listen.max_in_flight),
+            in_flight: InFlight::succeeding(
+                config.listen.max_in_flight,
+                before.map(|before| &before.in_flight),
+            ),
             max_body: config.listen.max_body,
             body_timeout: config.listen.body_timeout,
             unrouted: metrics.unrouted(),
@@ -139,14 +147,17 @@ impl Flow {
 }
 
 impl Caller {
-    fn new(caller: &config::Caller, metrics: &Metrics) -> Self {
+    fn new(caller: &config::Caller, metrics: &Metrics, before: Option<&Snapshot>) -> Self {
+        let same_name = |before: &&Arc<Self>| before.name == caller.name;
+        let before = before.and_then(|before| before.callers.iter().find(same_name));
+        let rate_before = before.and_then(|before| before.rate.as_ref());
         let credentials = caller::credential_labels(caller).into_iter().map(|label| {
             let uses = metrics.for_caller_credential(caller.name.as_str(), &label);
             Credential { label, uses }
         });
         Self {
             name: caller.name.clone(),
-            rate: caller.rate_limit.map(Rate::new),
+            rate: caller.rate_limit.map(|limit| Rate::succeeding(limit, rate_before)),
             credentials: credentials.collect(),
         }
     }
@@ -160,33 +171,5 @@ impl Hook {
             metrics: metrics.for_hook(flow.as_str(), hook.step),
             connector: hook.connector,
         }
-    }
-}
-
-impl Worker {
-    /// A worker with no connections yet.
-    pub fn new(snapshot: Arc<Snapshot>, log: AccessLog) -> Self {
-        let connectors = snapshot.apis.iter().map(|api| Connector::new(Arc::clone(api))).collect();
-        Self { snapshot, log, connectors }
-    }
-
-    /// The metrics of the process.
-    pub fn metrics(&self) -> &Metrics {
-        &self.snapshot.metrics
-    }
-
-    pub(super) fn connector(&self, hook: &Hook) -> &Connector {
-        &self.connectors[hook.connector]
-    }
-
-    /// Hands log lines over at every tick, for ever.
-    pub async fn keep_log(&self) -> Infallible {
-        self.log.flush_at_every_tick().await
-    }
-
-    /// What a worker does now and then, and last of all: closes connections that idled too long, hands log lines over.
-    pub fn upkeep(&self) {
-        self.connectors.iter().for_each(Connector::sweep);
-        self.log.flush();
     }
 }

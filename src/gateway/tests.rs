@@ -75,7 +75,7 @@ async fn a_panic_costs_its_hook_a_failure_that_is_never_continue_and_nothing_els
     let (log, logs) =
         LogWriter::spawn(written.clone(), LogFormat::Json, metrics.log_lines_dropped()).unwrap();
     let snapshot = Arc::new(Snapshot::new(config, metrics.clone()).unwrap());
-    let worker = Arc::new(Worker::new(snapshot, logs.access_log()));
+    let worker = Worker::new(snapshot, logs.access_log());
     let rows = [
         ("postFederationSignup", 500, "\"reason\":\"panic\""),
         ("postAttributeCollection", 200, "ShowBlockPage"),
@@ -89,7 +89,7 @@ async fn a_panic_costs_its_hook_a_failure_that_is_never_continue_and_nothing_els
             .header("content-type", "application/json")
             .body(Defect)
             .unwrap();
-        let response = answer(Arc::clone(&worker), request).await;
+        let response = answer(&worker, request).await;
         assert_eq!(response.status(), status);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body = String::from_utf8_lossy(&body);

@@ -1,5 +1,7 @@
 //! So many at a time, with a bounded wait.
 
+use std::sync::Arc;
+
 use tokio::{
     sync::{Semaphore, SemaphorePermit, TryAcquireError},
     time::{Instant, timeout_at},
@@ -8,6 +10,7 @@ use tokio::{
 /// A number of permits.
 #[derive(Debug)]
 pub struct InFlight {
+    most: usize,
     permits: Semaphore,
 }
 
@@ -18,7 +21,14 @@ pub struct Permit<'a>(#[expect(dead_code, reason = "held for its drop")] Semapho
 impl InFlight {
     /// So many at a time.
     pub fn new(most: usize) -> Self {
-        Self { permits: Semaphore::new(most.min(Semaphore::MAX_PERMITS)) }
+        Self { most, permits: Semaphore::new(most.min(Semaphore::MAX_PERMITS)) }
+    }
+
+    /// What a reload goes on with: `before` with those inside if it has the same number, else an empty one. So after a
+    /// change of the number there may be more inside for a moment: those of before, until they end.
+    pub fn succeeding(most: usize, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let same = before.filter(|before| before.most == most);
+        same.map_or_else(|| Arc::new(Self::new(most)), Arc::clone)
     }
 
     /// A place, if one is free now. Those who already wait go first.
@@ -41,7 +51,7 @@ impl InFlight {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     use super::*;
 

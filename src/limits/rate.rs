@@ -1,6 +1,6 @@
 //! A rate with an explicit burst.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
     Quota, RateLimiter,
@@ -14,6 +14,7 @@ use crate::config::{Per, RateLimit};
 /// So many in each period, and so many at once after a pause.
 #[derive(Debug)]
 pub struct Rate<C: Clock = DefaultClock> {
+    limit: RateLimit,
     limiter: RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>,
     clock: C,
 }
@@ -30,6 +31,12 @@ impl Rate {
     pub fn new(limit: RateLimit) -> Self {
         Self::with_clock(limit, DefaultClock::default())
     }
+
+    /// What a reload goes on with: `before` as it stands if its limit is this one, else a limiter with a full burst.
+    pub fn succeeding(limit: RateLimit, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let same = before.filter(|before| before.limit == limit);
+        same.map_or_else(|| Arc::new(Self::new(limit)), Arc::clone)
+    }
 }
 
 impl<C: Clock + Clone> Rate<C> {
@@ -40,7 +47,7 @@ impl<C: Clock + Clone> Rate<C> {
         };
         let limiter =
             RateLimiter::direct_with_clock(per(limit.count).allow_burst(limit.burst), clock.clone());
-        Self { limiter, clock }
+        Self { limit, limiter, clock }
     }
 
     /// Takes one, or says when.

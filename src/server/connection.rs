@@ -58,7 +58,7 @@ pub(super) async fn serve(
     }
     let service = service_fn(|request| {
         let worker = Arc::clone(&worker);
-        async move { Ok::<_, Infallible>(gateway::answer(worker, request).await) }
+        async move { Ok::<_, Infallible>(gateway::answer(&worker, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -9,7 +9,7 @@ mod connection;
 mod listener;
 mod worker;
 
-use std::{convert::Infallible, future, io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{convert::Infallible, future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::{
@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{config::Listen, gateway::Snapshot, telemetry::AccessLogFactory};
+use crate::{config::Listen, gateway};
 use worker::Worker;
 
 pub use listener::bind;
@@ -28,9 +28,7 @@ pub use listener::bind;
 pub struct Server {
     listener: std::net::TcpListener,
     settings: Settings,
-    snapshot: Arc<Snapshot>,
-    logs: AccessLogFactory,
-    workers: NonZeroUsize,
+    workers: Vec<Arc<gateway::Worker>>,
 }
 
 /// What of `listen` matters once it listens.
@@ -50,17 +48,11 @@ pub enum Drained {
 }
 
 impl Server {
-    /// A server on `listener` with so many workers.
-    pub fn new(
-        listener: std::net::TcpListener,
-        listen: &Listen,
-        snapshot: Arc<Snapshot>,
-        logs: AccessLogFactory,
-        workers: NonZeroUsize,
-    ) -> Self {
+    /// A server on `listener` with a thread for each of these workers.
+    pub fn new(listener: std::net::TcpListener, listen: &Listen, workers: Vec<Arc<gateway::Worker>>) -> Self {
         let settings =
             Settings { max_connections: listen.max_connections, head_timeout: listen.head_timeout };
-        Self { listener, settings, snapshot, logs, workers }
+        Self { listener, settings, workers }
     }
 
     /// Where it listens.
@@ -79,9 +71,9 @@ impl Server {
         hurry: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
         let (stop, stopping) = watch::channel(None);
-        let workers = (0..self.workers.get())
-            .map(|number| {
-                let worker = crate::gateway::Worker::new(Arc::clone(&self.snapshot), self.logs.access_log());
+        let workers = (0..)
+            .zip(self.workers)
+            .map(|(number, worker)| {
                 Worker::spawn(number, worker, self.settings.head_timeout, stopping.clone())
             })
             .collect::<io::Result<Vec<_>>>()?;

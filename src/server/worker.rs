@@ -39,7 +39,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn spawn(
         number: usize,
-        worker: gateway::Worker,
+        worker: Arc<gateway::Worker>,
         head_timeout: Duration,
         stopping: Stopping,
     ) -> io::Result<Self> {
@@ -48,7 +48,7 @@ impl Worker {
         let (accepted, connections) = mpsc::channel(HAND_OVER);
         let (ending, ended) = oneshot::channel();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            let drained = work(&runtime, &Arc::new(worker), head_timeout, connections, stopping);
+            let drained = work(&runtime, &worker, head_timeout, connections, stopping);
             // What is left belongs to hooks that had their time.
             runtime.shutdown_background();
             let _ = ending.send(drained);

@@ -1,0 +1,83 @@
+//! What one worker has for itself, beside the configuration in force.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::snapshot::{Hook, Snapshot};
+use crate::{
+    connector::Connector,
+    telemetry::{AccessLog, Metrics},
+};
+
+/// One worker. Outlives every configuration.
+#[derive(Debug)]
+pub struct Worker {
+    /// Locked to look and to swap, never over an await.
+    current: RwLock<Arc<Current>>,
+    log: Arc<AccessLog>,
+    metrics: Metrics,
+}
+
+/// The configuration in force as one worker has it. A hook keeps the one that it began with.
+#[derive(Debug)]
+pub struct Current {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) log: Arc<AccessLog>,
+    connectors: Vec<Arc<Connector>>,
+}
+
+impl Worker {
+    /// A worker with no connections yet.
+    pub fn new(snapshot: Arc<Snapshot>, log: AccessLog) -> Self {
+        let log = Arc::new(log);
+        let metrics = snapshot.metrics.clone();
+        let current = Current::new(snapshot, Arc::clone(&log), None);
+        Self { current: RwLock::new(Arc::new(current)), log, metrics }
+    }
+
+    /// The configuration in force.
+    pub fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The metrics of the process.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Puts another configuration in force: for every hook that begins from now on. Connections to APIs are kept where
+    /// both would make the same; the others are closed as the last hook that uses them ends.
+    pub fn put_in_force(&self, snapshot: Arc<Snapshot>) {
+        let before = self.current();
+        let current = Arc::new(Current::new(snapshot, Arc::clone(&self.log), Some(&before)));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+    }
+
+    /// Hands log lines over at every tick, for ever.
+    pub async fn keep_log(&self) -> Infallible {
+        self.log.flush_at_every_tick().await
+    }
+
+    /// What a worker does now and then, and last of all: closes connections that idled too long, hands log lines over.
+    pub fn upkeep(&self) {
+        self.current().connectors.iter().for_each(|connector| connector.sweep());
+        self.log.flush();
+    }
+}
+
+impl Current {
+    fn new(snapshot: Arc<Snapshot>, log: Arc<AccessLog>, before: Option<&Self>) -> Self {
+        let before = before.map_or(&[][..], |before| &before.connectors);
+        let connectors = snapshot.apis.iter().map(|api| {
+            let before = before.iter().find(|before| before.name() == api.name());
+            Arc::new(Connector::succeeding(Arc::clone(api), before.map(|before| &**before)))
+        });
+        Self { connectors: connectors.collect(), snapshot, log }
+    }
+
+    pub(super) fn connector(&self, hook: &Hook) -> &Connector {
+        &self.connectors[hook.connector]
+    }
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{CANNOT, PROBLEMS, tell};
-use crate::config::{self, Config, Outcome, Secrets};
+use crate::config::{self, Config, Files, Outcome, Secrets};
 
 /// The file with all that can be said about it, or the exit status after the reason was told.
 pub(super) fn read(path: &Path, secrets: Secrets) -> Result<Outcome, u8> {
@@ -13,11 +13,11 @@ pub(super) fn read(path: &Path, secrets: Secrets) -> Result<Outcome, u8> {
     })
 }
 
-/// The checked configuration, or the exit status after its problems were told. Warnings are told in any case.
-pub(super) fn checked(path: &Path, secrets: Secrets) -> Result<Config, u8> {
-    let Outcome { config, report, .. } = read(path, secrets)?;
+/// The checked configuration and the files it was read from, or the exit status after its problems were told. Warnings are told in any case.
+pub(super) fn checked(path: &Path, secrets: Secrets) -> Result<(Config, Files), u8> {
+    let Outcome { config, report, files } = read(path, secrets)?;
     tell::err(&report);
-    config.ok_or_else(|| {
+    config.map(|config| (config, files)).ok_or_else(|| {
         tell::err(format_args!("{}: {}\n", path.display(), report.summary()));
         PROBLEMS
     })

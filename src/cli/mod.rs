@@ -6,6 +6,7 @@ mod descriptors;
 mod explain;
 mod load;
 mod process;
+mod reload;
 mod schema;
 mod serve;
 mod tell;

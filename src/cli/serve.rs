@@ -7,10 +7,11 @@ use clap::Args;
 use super::{
     CANNOT, ConfigArgs, FINE, LogArgs, PROBLEMS, WorkerArgs, descriptors, load,
     process::{Process, StartError, told_to_end},
+    reload::Reloader,
     tell,
 };
 use crate::{
-    config::{Config, Secrets},
+    config::{Config, Files, Secrets},
     server::Drained,
     telemetry::{Metrics, diagnostics},
 };
@@ -27,8 +28,8 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(&self) -> u8 {
-        let config = match load::checked(&self.config.config, Secrets::Load) {
-            Ok(config) => config,
+        let (config, files) = match load::checked(&self.config.config, Secrets::Load) {
+            Ok(loaded) => loaded,
             Err(status) => return status,
         };
         let metrics = Metrics::new();
@@ -41,7 +42,7 @@ impl Serve {
             }
         };
         diagnostics::hear_panics();
-        match self.serve(config, metrics) {
+        match self.serve(config, files, metrics) {
             Ok(()) => FINE,
             Err(error) => {
                 tracing::error!(%error, "cannot serve");
@@ -50,12 +51,16 @@ impl Serve {
         }
     }
 
-    fn serve(&self, config: Config, metrics: Metrics) -> Result<(), StartError> {
+    fn serve(&self, config: Config, files: Files, metrics: Metrics) -> Result<(), StartError> {
         let calls = config.connectors.iter().map(|connector| connector.max_in_flight).sum();
         descriptors::raise(config.listen.max_connections, calls, self.workers.count().get());
         let grace = config.shutdown.grace;
         let workers = self.workers.count();
-        let process = Process::start(config, workers, self.log.format(), io::stdout(), metrics)?;
+        let process =
+            Process::start(config.clone(), workers, self.log.format(), io::stdout(), metrics.clone())?;
+        let path = self.config.config.clone();
+        let _reloading =
+            Reloader::new(path, config, files, process.snapshot(), process.workers(), metrics).spawn()?;
         tracing::info!(
             address = %process.address,
             admin = %process.admin_address,

@@ -41,10 +41,10 @@ pub(super) const BUCKETS: [f64; 17] =
 
 /// Every metric of claimgate, in the order of a hook's life. `process_*` (Linux only) stands beside them.
 #[rustfmt::skip]
-pub const METRIC_TABLE: [MetricRow; 16] = [
+pub const METRIC_TABLE: [MetricRow; 18] = [
     UNPARSED_REQUESTS, REQUESTS, REQUEST_DURATION, DEADLINE_REMAINING, UPSTREAM_REQUESTS, UPSTREAM_DURATION, FALLBACK_DECISIONS,
     CALLER_FAILURES, CREDENTIAL_USES, CLAIMS_DROPPED, ANSWER_REPAIRS, RATE_LIMITED, IN_FLIGHT_HOOKS,
-    LOG_LINES_DROPPED, PANICS, BUILD_INFO,
+    CONFIG_LAST_RELOAD_SUCCESSFUL, CONFIG_LAST_RELOAD_SUCCESS, LOG_LINES_DROPPED, PANICS, BUILD_INFO,
 ];
 
 macro_rules! rows {
@@ -86,6 +86,10 @@ rows! {
         "Hooks that a limit turned away.";
     IN_FLIGHT_HOOKS = Gauge "in_flight_hooks" []
         "Hooks being answered right now.";
+    CONFIG_LAST_RELOAD_SUCCESSFUL = Gauge "config_last_reload_successful" []
+        "1 if the configuration in force is what its files hold; 0 if they were changed to something that was refused.";
+    CONFIG_LAST_RELOAD_SUCCESS = Gauge "config_last_reload_success_timestamp_seconds" []
+        "When a configuration was last put in force or found unchanged, in seconds since 1970.";
     LOG_LINES_DROPPED = Counter "log_lines_dropped_total" []
         "Lines of the access log and diagnostics that could not be written: the reader is too slow or gone.";
     PANICS = Counter "panics_total" []

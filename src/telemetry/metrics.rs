@@ -1,6 +1,9 @@
 //! The metrics: bound once per hook and connector, counted by plain calls.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -36,6 +39,8 @@ pub struct Metrics {
     answer_repairs: IntCounterVec,
     rate_limited: [IntCounter; Limit::ALL.len()],
     in_flight_hooks: IntGauge,
+    config_reloaded: IntGauge,
+    config_reload_time: IntGauge,
     log_lines_dropped: IntCounter,
     panics: IntCounter,
 }
@@ -63,6 +68,10 @@ impl Metrics {
             answer_repairs: counters(&registry, &table::ANSWER_REPAIRS),
             rate_limited: Limit::ALL.map(|limit| rate_limited.with_label_values(&[limit.as_str()])),
             in_flight_hooks: gauges(&registry, &table::IN_FLIGHT_HOOKS).with_label_values(NO_LABELS),
+            config_reloaded: gauges(&registry, &table::CONFIG_LAST_RELOAD_SUCCESSFUL)
+                .with_label_values(NO_LABELS),
+            config_reload_time: gauges(&registry, &table::CONFIG_LAST_RELOAD_SUCCESS)
+                .with_label_values(NO_LABELS),
             log_lines_dropped: counters(&registry, &table::LOG_LINES_DROPPED).with_label_values(NO_LABELS),
             panics: counters(&registry, &table::PANICS).with_label_values(NO_LABELS),
             registry,
@@ -117,6 +126,18 @@ impl Metrics {
     /// Counts the lines of the access log and diagnostics that were not written.
     pub fn log_lines_dropped(&self) -> Counter {
         Counter(self.log_lines_dropped.clone())
+    }
+
+    /// The configuration that its files hold is in force since `now`.
+    pub fn config_in_force(&self, now: SystemTime) {
+        let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.config_reload_time.set(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX));
+        self.config_reloaded.set(1);
+    }
+
+    /// What the files hold was refused; an earlier configuration stays in force.
+    pub fn config_refused(&self) {
+        self.config_reloaded.set(0);
     }
 
     /// Counts the panics that were caught.

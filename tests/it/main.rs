@@ -16,6 +16,7 @@ mod logs;
 mod peers;
 mod readme;
 mod refusals;
+mod reload;
 mod rooms;
 mod schema;
 mod stages;

@@ -113,7 +113,7 @@ impl Explain {
             return Err(refuse(CANNOT, "the hook and the answer cannot both come from standard input"));
         }
         let secrets = if self.call { Secrets::Load } else { Secrets::Skip };
-        let config = load::checked(&self.config.config, secrets)?;
+        let (config, _) = load::checked(&self.config.config, secrets)?;
         let step = self.find(&config)?;
         let metrics = Metrics::new();
         // What a reason leaves out, such as the alert of a failed TLS handshake, is said there.

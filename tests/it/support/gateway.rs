@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread::JoinHandle,
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::{client::Client, metrics};
+
+const CONFIG_FILE: &str = "claimgate.yaml";
 
 /// Longest wait for the program to listen, to write something or to end.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -48,7 +51,7 @@ impl Gateway {
 
     fn start_with<const N: usize>(config: &str, arguments: &[&str], variables: [(&str, &str); N]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let file = directory.path().join("claimgate.yaml");
+        let file = directory.path().join(CONFIG_FILE);
         std::fs::write(&file, config).expect("the configuration can be written");
         let mut command = claimgate([OsStr::new("serve"), OsStr::new("--config"), file.as_os_str()]);
         command.args(arguments).envs(variables);
@@ -70,6 +73,11 @@ impl Gateway {
             panic!("the program does not listen ({status}):\n{}", stderr.text());
         };
         Self { child, address, admin, stdout, stderr, directory: None }
+    }
+
+    /// The configuration file that [`Self::start`] has written.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.directory.as_ref().expect("started with a configuration").path().join(CONFIG_FILE)
     }
 
     /// Where the hook port listens.

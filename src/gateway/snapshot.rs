@@ -1,6 +1,11 @@
 //! What one configuration comes to: looked up by each hook, changed by none.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::correlation;
 use crate::{
@@ -125,6 +130,19 @@ impl Snapshot {
             unrouted: metrics.unrouted(),
             metrics,
         })
+    }
+
+    /// Forgets the metrics of every user flow, connector and caller that is not in this configuration.
+    pub fn forget_others(&self) {
+        let connectors: HashSet<_> = self.apis.iter().map(|api| api.name()).collect();
+        let callers: HashSet<_> = self.callers.iter().map(|caller| caller.name.as_str()).collect();
+        self.metrics.forget_unless(&|label, value| match label {
+            // Requests without a hook have none.
+            "user_flow" => value.is_empty() || self.flows.contains_key(value),
+            "connector" => connectors.contains(value),
+            "caller" => callers.contains(value),
+            _ => true,
+        });
     }
 
     /// The hook at `/flows/{user_flow}/{step}`.

@@ -145,6 +145,23 @@ impl Metrics {
         Counter(self.panics.clone())
     }
 
+    /// Those with a label whose values come from the configuration.
+    pub(super) fn counters_with_names(&self) -> [&IntCounterVec; 6] {
+        [
+            &self.requests,
+            &self.upstream_requests,
+            &self.fallback_decisions,
+            &self.credential_uses,
+            &self.claims_dropped,
+            &self.answer_repairs,
+        ]
+    }
+
+    /// The same of histograms.
+    pub(super) fn histograms_with_names(&self) -> [&HistogramVec; 3] {
+        [&self.request_duration, &self.deadline_remaining, &self.upstream_duration]
+    }
+
     /// The whole page in the text format of [`METRICS_CONTENT_TYPE`].
     ///
     /// Takes some milliseconds with many hooks, so it belongs on a thread that answers no hooks.

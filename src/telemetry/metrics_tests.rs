@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The names and labels of DESIGN's "Metrics" section, as far as they exist by now.
-const DESIGN: [(&str, &str); 16] = [
+const DESIGN: [(&str, &str); 18] = [
     ("unparsed_requests_total", "fault"),
     ("requests_total", "user_flow,step,decision,outcome"),
     ("request_duration_seconds", "user_flow,step"),
@@ -21,6 +21,8 @@ const DESIGN: [(&str, &str); 16] = [
     ("answer_repairs_total", "connector,repair"),
     ("rate_limited_total", "limit"),
     ("in_flight_hooks", ""),
+    ("config_last_reload_successful", ""),
+    ("config_last_reload_success_timestamp_seconds", ""),
     ("log_lines_dropped_total", ""),
     ("panics_total", ""),
     ("build_info", "version"),
@@ -284,4 +286,40 @@ fn binding_a_hook_again_goes_on_counting() {
     }
     let series = r#"claimgate_requests_total{decision="Continue",outcome="api",step="preTokenIssuance",user_flow="f"}"#;
     assert_eq!(sample(&metrics, series), Some(2));
+}
+
+#[test]
+fn what_is_named_no_longer_is_forgotten_in_every_metric_with_a_name_and_nothing_else_is() {
+    let metrics = Metrics::new();
+    for name in ["old", "new"] {
+        let hook = metrics.for_hook(name, Step::PreTokenIssuance);
+        hook.record(&event(DecisionLabel::Error, Outcome::Fallback, Some(Reason::Refused)));
+        let connector = metrics.for_connector(name);
+        connector.call(Duration::from_millis(1), Some(Reason::Refused));
+        connector.answer_repaired("comments");
+        metrics.for_caller_credential(name, "basic").inc();
+    }
+    let unrouted = metrics.unrouted();
+    unrouted.record(&event(DecisionLabel::Error, Outcome::Refused, Some(Reason::NotFound)));
+    let lines = |metrics: &Metrics| page(metrics).lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let before = lines(&metrics);
+    metrics.forget_unless(&|label, value| {
+        !matches!(label, "user_flow" | "connector" | "caller") || value != "old"
+    });
+    let gone: BTreeSet<_> = before.iter().filter(|line| line.contains("\"old\"")).cloned().collect();
+    // The process' own metrics go on meanwhile.
+    let of_claimgate = |line: &String| line.starts_with("claimgate_");
+    let left: BTreeSet<_> = lines(&metrics).into_iter().filter(of_claimgate).collect();
+    let expected: BTreeSet<_> = before.difference(&gone).filter(|line| of_claimgate(line)).cloned().collect();
+    assert_eq!(left, expected);
+    for row in METRIC_TABLE
+        .iter()
+        .filter(|row| row.labels.iter().any(|label| matches!(*label, "user_flow" | "connector" | "caller")))
+    {
+        assert!(
+            gone.iter().any(|line| line.starts_with(row.name)),
+            "{} had a sample with the old name",
+            row.name
+        );
+    }
 }

@@ -12,6 +12,7 @@ mod access_fields;
 mod claim_names;
 pub mod diagnostics;
 mod escape;
+mod forget;
 mod labels;
 mod log_sink;
 mod metric_table;

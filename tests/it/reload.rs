@@ -32,10 +32,12 @@ struct Mount {
 
 impl Mount {
     fn new(files: &[(&str, &str)]) -> Self {
-        let mut mount = Self { directory: tempfile::tempdir().unwrap(), swaps: 0 };
+        let mut mount =
+            Self { directory: tempfile::tempdir().expect("a temporary directory can be made"), swaps: 0 };
         mount.swap(files);
         for (name, _) in files {
-            symlink(Path::new("..data").join(name), mount.path(name)).unwrap();
+            symlink(Path::new("..data").join(name), mount.path(name))
+                .expect("a temporary directory can be changed");
         }
         mount
     }
@@ -49,12 +51,13 @@ impl Mount {
         let before = self.path(&format!("..{}", self.swaps));
         self.swaps += 1;
         let name = format!("..{}", self.swaps);
-        fs::create_dir(self.path(&name)).unwrap();
+        fs::create_dir(self.path(&name)).expect("a temporary directory can be changed");
         for (file, contents) in files {
-            fs::write(self.path(&name).join(file), contents).unwrap();
+            fs::write(self.path(&name).join(file), contents).expect("a temporary directory can be changed");
         }
-        symlink(&name, self.path("..data_tmp")).unwrap();
-        fs::rename(self.path("..data_tmp"), self.path("..data")).unwrap();
+        symlink(&name, self.path("..data_tmp")).expect("a temporary directory can be changed");
+        fs::rename(self.path("..data_tmp"), self.path("..data"))
+            .expect("a temporary directory can be changed");
         let _none_at_first = fs::remove_dir_all(before);
     }
 }

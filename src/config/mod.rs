@@ -16,6 +16,8 @@ mod files;
 mod flows;
 pub mod keys;
 mod kind;
+#[cfg(any(test, fuzzing))]
+pub mod law;
 mod model;
 mod ports;
 mod problem;

@@ -73,6 +73,8 @@ fn refusal(status: u16, head: &[u8], message: &str) -> Encoded {
     Encoded { status, body }
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod law;
 #[cfg(test)]
 mod properties;
 

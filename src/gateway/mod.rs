@@ -10,6 +10,8 @@ mod account;
 mod body;
 mod correlation;
 mod hook;
+#[cfg(any(test, fuzzing))]
+pub mod law;
 mod rehearsal;
 mod reply;
 mod snapshot;

@@ -201,5 +201,7 @@ impl<'a> Sending<'a> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod law;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@
 //! changing the meaning is repaired and named; everything else is a failure with a named rule. The order of the checks
 //! is that of the decision table in the README.
 
+#[cfg(any(test, fuzzing))]
+pub mod law;
 mod lenient;
 #[cfg(test)]
 mod properties;

@@ -5,14 +5,18 @@ use proptest::{
     prelude::*,
     sample::{Index, select},
 };
-use serde::de::IgnoredAny;
 
-use super::{tests::connector, *};
+use super::{
+    law::{allowed, on_failures, says_continue, show},
+    tests::connector,
+    *,
+};
 use crate::flow::{
-    Given, OnFailure, Selection,
+    Given, Selection,
     claims::{
         ClaimName,
         generated::{self, Message, careless_message, message, written},
+        law::{is_json, pairs},
     },
 };
 
@@ -27,27 +31,9 @@ proptest! {
         encoded in prop::bool::weighted(0.1),
         body in body(),
     ) {
-        let normalized = normalize(&connector, step, RawAnswer { status, encoded, body: &body });
-        if connector.strict {
-            prop_assert!(normalized.decision.is_err() || normalized.repairs.is_empty());
-        }
-        let Ok(decision) = normalized.decision else { return Ok(()) };
-        prop_assert!(!encoded && (matches!(status, 200..=299) || matches!(status, 400 | 409 | 422)));
-        prop_assert!(step != Step::PreTokenIssuance || matches!(decision, FlowDecision::Continue(_)));
-        prop_assert!(step.has_form() || !matches!(decision, FlowDecision::ValidationError(_)));
-        let FlowDecision::Continue(claims) = decision else { return Ok(()) };
-        prop_assert!(matches!(status, 200..=299));
-        let text = object_of(&claims);
-        prop_assert!(serde_json::from_str::<IgnoredAny>(&text).is_ok(), "{}", text);
-        let received = claims::object::read(&text).unwrap();
-        let as_written = !normalized.repairs.iter().any(|repair| matches!(repair, Repair::Comments | Repair::TrailingComma));
-        for member in &received {
-            prop_assert!(reserved_key(&member.name).is_none() && !member.is_null());
-            let name = ClaimName::parse(&member.name).unwrap();
-            prop_assert!(listed.iter().any(|listed| listed.is_same_claim(&name)), "{}", name);
-            let value = member.value.as_bytes();
-            prop_assert!(!as_written || body.windows(value.len()).any(|part| part == value), "{}", text);
-        }
+        let answer = RawAnswer { status, encoded, body: &body };
+        let normalized = normalize(&connector, step, answer);
+        allowed(&connector, &listed, step, answer, &normalized);
     }
 
     #[test]
@@ -121,7 +107,6 @@ proptest! {
         prop_assert_eq!(&stripped.text, &message.text);
         prop_assert!(!stripped.comments && !stripped.commas);
         let Ok(text) = String::from_utf8(edited(&message.text, edits)) else { return Ok(()) };
-        let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
         if is_json(&text) {
             prop_assert_eq!(lenient::strip(&text).text, text);
         } else if let Ok(stripped) = lenient::without_comments(&text, &mut Repairs::default()) {
@@ -137,8 +122,7 @@ proptest! {
         })?;
         match claims::object::read(&stripped) {
             Ok(members) => {
-                let came: Vec<_> = members.iter().map(|member| (member.name.to_string(), member.value.to_owned())).collect();
-                prop_assert_eq!(came, message.members);
+                prop_assert_eq!(pairs(members), message.members);
             }
             Err(error) => prop_assert_eq!(error, ObjectError::Duplicate),
         }
@@ -252,41 +236,4 @@ fn connectors() -> impl Strategy<Value = (Connector, Vec<ClaimName>)> {
             (Connector { claims_to_receive, strict, missing_action, ..connector() }, listed)
         },
     )
-}
-
-fn on_failures() -> [OnFailure; 4] {
-    [
-        OnFailure::Block("b".to_owned()),
-        OnFailure::ValidationError("v".to_owned()),
-        OnFailure::Continue,
-        OnFailure::Error,
-    ]
-}
-
-/// Whether an answer, as it is after the edits, goes on by its own top level: what is then left of the refusal stands
-/// in a comment or inside a claim's value, where it refuses nobody.
-fn says_continue(connector: &Connector, status: u16, body: &[u8]) -> bool {
-    if status == 204 {
-        return connector.missing_action == MissingAction::Continue;
-    }
-    let mut repairs = Repairs::default();
-    let Ok(text) = lenient::text(body, &mut repairs) else { return false };
-    let stripped = lenient::without_comments(text, &mut repairs).unwrap_or_default();
-    let Ok(members) = claims::object::read(&stripped) else { return false };
-    let mut actions = members.iter().filter(|member| member.name.eq_ignore_ascii_case("action"));
-    match (actions.next().map(Member::as_text), actions.next()) {
-        (None, _) => connector.missing_action == MissingAction::Continue,
-        (Some(Some(word)), None) => {
-            word.eq_ignore_ascii_case("Continue") || word.eq_ignore_ascii_case("Allow")
-        }
-        _ => false,
-    }
-}
-
-fn object_of(claims: &Claims) -> String {
-    format!("{{{}}}", std::str::from_utf8(claims.members()).unwrap())
-}
-
-fn show(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).into_owned()
 }

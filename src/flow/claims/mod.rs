@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 pub(crate) mod generated;
+#[cfg(any(test, fuzzing))]
+pub mod law;
 mod name;
 pub mod object;
 #[cfg(test)]

@@ -6,9 +6,9 @@ use super::{
     script::{MAX_ANSWER, Script, Then},
     table::{Case, cases},
 };
-use crate::{
-    flow::Reason,
-    upstream::{WireFailure, exchange::Exchanged},
+use crate::upstream::{
+    WireFailure,
+    exchange::{Exchanged, law::same},
 };
 
 /// Longer answers are cut at their first positions only, and into single bytes.
@@ -32,27 +32,6 @@ async fn a_cut_at_any_position_makes_no_difference() {
             let cut = Script::new([first.to_vec(), second.to_vec()], then).run().await;
             assert!(same(&whole, &cut), "{name}: {whole:?} at once, {cut:?} cut at {position}");
         }
-    }
-}
-
-/// Raw bytes behind a broken framing are those that happened to be there, so one partial body begins like the other.
-fn same(whole: &Result<Exchanged, WireFailure>, pieces: &Result<Exchanged, WireFailure>) -> bool {
-    match (whole, pieces) {
-        // What follows the answer may have come by its end or not.
-        (Ok(whole), Ok(pieces)) => (&whole.answer, whole.keep) == (&pieces.answer, pieces.keep),
-        (Err(whole), Err(pieces)) => {
-            let partial_alike = match (&whole.partial, &pieces.partial) {
-                (None, None) => true,
-                (Some(one), Some(other)) => {
-                    let raw = matches!(whole.reason, Reason::Contract(_));
-                    let length_alike = raw || one.body.len() == other.body.len();
-                    one.status == other.status && one.body.starts_with(&other.body) && length_alike
-                }
-                _ => false,
-            };
-            whole.reason == pieces.reason && whole.sent == pieces.sent && partial_alike
-        }
-        _ => false,
     }
 }
 

@@ -37,3 +37,8 @@ pub mod server;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;
+
+/// The fuzzer's inputs as ordinary tests.
+#[cfg(test)]
+#[path = "../tests/fuzz/replay.rs"]
+mod replay;

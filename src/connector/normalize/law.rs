@@ -107,7 +107,12 @@ pub(super) fn allowed(
 fn never_let_in(connector: &Connector, step: Step, answer: RawAnswer<'_>, normalized: &Normalized) {
     let RawAnswer { status, encoded, body } = answer;
     match &normalized.decision {
-        Ok(FlowDecision::Continue(_)) => assert!(says_continue(connector, status, body), "{}", show(body)),
+        Ok(FlowDecision::Continue(_)) => {
+            assert!(says_continue(connector, status, body), "{}", show(body));
+            // Where no action says it, nothing may speak against it either.
+            let unsaid = normalized.repairs.iter().any(|repair| repair == Repair::MissingAction);
+            assert!(!unsaid || !refuses(status, body), "{status} {}", show(body));
+        }
         Ok(_) => {}
         Err(failure) => {
             assert!(failure.refusal || !(encoded || refuses(status, body)), "{status} {}", show(body));

@@ -33,10 +33,20 @@ impl<'a> Tokens<'a> {
         self.all.clone()
     }
 
+    /// Without the commas between a value and a closing bracket.
     pub(super) fn without_trailing_commas(&self) -> Vec<&'a str> {
-        let closes = |at: usize| matches!(self.all.get(at), Some(&("}" | "]")));
-        let kept = self.all.iter().enumerate().filter(|(at, token)| **token != "," || !closes(at + 1));
-        kept.map(|(_, token)| *token).collect()
+        let closes = |next: Option<&&str>| matches!(next, Some(&("}" | "]")));
+        let is_value = |before: &str| !matches!(before, "{" | "[" | "," | ":");
+        let mut kept: Vec<&str> = Vec::new();
+        for (at, token) in self.all.iter().enumerate() {
+            let trailing = *token == ","
+                && closes(self.all.get(at + 1))
+                && kept.last().is_some_and(|before| is_value(before));
+            if !trailing {
+                kept.push(token);
+            }
+        }
+        kept
     }
 }
 

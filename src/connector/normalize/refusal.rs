@@ -5,6 +5,12 @@
 //! the price of a false alarm is an error page where the user might have gone on, the price of a miss is a wrong person
 //! let in.
 
+/// Stands for an escaped quote in a flattened text, where no UTF-8 has this byte: inside a string it ends nothing.
+const ESCAPED_QUOTE: u8 = 0xff;
+
+/// What a name or a value may stand in; both ends are the same.
+const QUOTES: [u8; 3] = [b'"', b'\'', ESCAPED_QUOTE];
+
 /// Whether the answer holds an `action` that is not exactly one Continue, or a `userMessage` under 4xx or without an
 /// `action`, in any letter case, at any depth, quoted or escaped in any way; or one of the two refusing words anywhere.
 ///
@@ -32,8 +38,8 @@ pub fn holds_refusal(status: u16, body: &[u8]) -> bool {
         || ((400..500).contains(&status) && message())
 }
 
-/// Lower case, escapes undone and backslashes gone: so a key is found as it is, inside a string that holds JSON, and
-/// inside a string in such a string.
+/// Lower case, escapes undone and backslashes gone, and a mark for each escaped quote: so a key is found as it is, inside
+/// a string that holds JSON, and inside a string in such a string, and no string seems to end before its end.
 fn flatten(body: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(body.len());
     let mut rest = body;
@@ -44,9 +50,13 @@ fn flatten(body: &[u8]) -> Vec<u8> {
                 text.push(b' ');
                 rest = tail;
             }
+            (b'\\', [b'"', tail @ ..]) => {
+                text.push(ESCAPED_QUOTE);
+                rest = tail;
+            }
             (b'\\', _) => {
                 if let Some((character, tail)) = unicode_escape(tail) {
-                    text.push(character.to_ascii_lowercase());
+                    text.push(if character == b'"' { ESCAPED_QUOTE } else { character.to_ascii_lowercase() });
                     rest = tail;
                 }
             }
@@ -74,8 +84,10 @@ fn values_of<'a>(text: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = &'a [u8]
     (0..text.len()).filter_map(move |at| {
         let tail = text[at..].strip_prefix(key)?;
         let begins = at.checked_sub(1).is_none_or(|before| !is_of_a_word(text[before]));
-        let tail =
-            tail.strip_prefix(b"\"").or_else(|| tail.strip_prefix(b"'")).unwrap_or(tail).trim_ascii_start();
+        let tail = match tail {
+            [quote, tail @ ..] if QUOTES.contains(quote) => tail.trim_ascii_start(),
+            _ => tail.trim_ascii_start(),
+        };
         match tail {
             _ if !begins => None,
             [] | [b'/', ..] => Some(&[][..]),
@@ -105,14 +117,21 @@ fn is_of_a_word(byte: u8) -> bool {
 
 /// The word in quotes, and then nothing that could belong to it.
 fn is_continue(value: &[u8]) -> bool {
-    let words: [&[u8]; 4] = [b"\"continue\"", b"'continue'", b"\"allow\"", b"'allow'"];
-    let rest = words.into_iter().find_map(|word| value.strip_prefix(word));
-    rest.is_some_and(|rest| matches!(rest.trim_ascii_start(), [] | [b',' | b'}' | b']' | b'/', ..]))
+    let ends = |rest: &[u8]| matches!(rest, [] | [b',' | b'}' | b']' | b'/', ..]);
+    behind_quoted(value, b"continue").or_else(|| behind_quoted(value, b"allow")).is_some_and(ends)
 }
 
+/// No text, and then what can follow a value. Where the answer ends there, more may have been to come.
 fn is_empty(value: &[u8]) -> bool {
-    let words: [&[u8]; 3] = [b"\"\"", b"''", b"null"];
-    words.into_iter().any(|word| value.starts_with(word))
+    let rest = behind_quoted(value, b"").or_else(|| Some(value.strip_prefix(b"null")?.trim_ascii_start()));
+    rest.is_some_and(|rest| matches!(rest, [b',' | b'}' | b']' | b'/', ..]))
+}
+
+/// What follows this word in quotes, blanks left out.
+fn behind_quoted<'a>(value: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
+    let (quote, rest) = value.split_first().filter(|(quote, _)| QUOTES.contains(quote))?;
+    let rest = rest.strip_prefix(word)?.strip_prefix(std::slice::from_ref(quote))?;
+    Some(rest.trim_ascii_start())
 }
 
 #[cfg(test)]
@@ -177,12 +196,18 @@ mod tests {
             (404, br#"{"action":"Continue","usermessage":"no"}"#),
             (200, br#"{"userMessage":"no"}"#),
             (500, br#"{"userMessage":"no"}"#),
+            (200, br#"{"action":"Continue\",\"x"}"#),
+            (200, br#"{"action":"Continue\u0022}"}"#),
+            (500, br#"{"userMessage":"\"Jane\" may not sign up"}"#),
+            (500, br#"{"userMessage":"\u0022Jane\u0022 may not sign up"}"#),
+            (200, br#"{"userMessage":""Jane" may not sign up"}"#),
+            (200, br#"{"userMessage":nullified}"#),
             (200, &utf16),
             (200, &escaped_utf16),
         ];
-        for (status, body) in rows {
-            assert!(holds_refusal(*status, body), "{status} {}", String::from_utf8_lossy(body));
-        }
+        let missed: Vec<_> = rows.iter().filter(|(status, body)| !holds_refusal(*status, body)).collect();
+        let shown = missed.iter().map(|(status, body)| format!("{status} {}", String::from_utf8_lossy(body)));
+        assert!(missed.is_empty(), "{:#?}", shown.collect::<Vec<_>>());
     }
 
     #[test]
@@ -198,6 +223,9 @@ mod tests {
             (200, br#"{"action":"Continue","userMessage":"welcome"}"#),
             (200, br#"{"userMessage":""}"#),
             (200, br#"{"userMessage":null}"#),
+            (502, br#"{"body":"{\"userMessage\":\"\"}"}"#),
+            (502, br#"{"body":"{\"action\":\"Continue\"}"}"#),
+            (502, br#"{"body":"{\u0022action\u0022:\u0022Continue\u0022}"}"#),
             (200, br#"{"transaction":"x","reaction":"y","actions":[]}"#),
             (500, b"<style>a { touch-action: none }</style>"),
             (500, br#"{"error":"no action was taken"}"#),

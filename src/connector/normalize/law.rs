@@ -153,24 +153,41 @@ fn evidence_stays(status: u16, body: &[u8]) {
 }
 
 /// Whether an answer that gave no decision refuses the user, as far as that can be said in plain words: it is JSON, and
-/// at some depth has an `action` that is not Continue, under 4xx a `userMessage`, or one of the refusing words in a
-/// string; or one of them stands there in plain letters.
+/// at some depth has an `action` that is not Continue, a `userMessage` under 4xx or where nothing even looks like an
+/// action, or one of the refusing words in a string; or one of them stands there in plain letters.
 fn refuses(status: u16, body: &[u8]) -> bool {
     let lower = String::from_utf8_lossy(body).to_ascii_lowercase();
+    // An escape may be a letter of it.
+    let no_action =
+        !["action", r"\\", r"\u004", r"\u005", r"\u006", r"\u007"].iter().any(|part| lower.contains(part));
+    let message = match status {
+        400..500 => Message::Any,
+        _ if no_action => Message::Telling,
+        _ => Message::None,
+    };
     has_refusing_word(&lower)
-        || serde_json::from_slice::<Value>(body).is_ok_and(|value| value_refuses(status, &value))
+        || serde_json::from_slice::<Value>(body).is_ok_and(|value| value_refuses(message, &value))
 }
 
-fn value_refuses(status: u16, value: &Value) -> bool {
+/// Which `userMessage` refuses.
+#[derive(Clone, Copy, PartialEq)]
+enum Message {
+    Any,
+    Telling,
+    None,
+}
+
+fn value_refuses(message: Message, value: &Value) -> bool {
     match value {
         Value::String(text) => has_refusing_word(&text.to_ascii_lowercase()),
-        Value::Array(values) => values.iter().any(|value| value_refuses(status, value)),
+        Value::Array(values) => values.iter().any(|value| value_refuses(message, value)),
         Value::Object(members) => members.iter().any(|(name, value)| {
             let name = name.to_ascii_lowercase();
             has_refusing_word(&name)
                 || (name == "action" && !value.as_str().is_some_and(is_continue))
-                || (name == "usermessage" && (400..500).contains(&status))
-                || value_refuses(status, value)
+                || (name == "usermessage" && message == Message::Any)
+                || (name == "usermessage" && message == Message::Telling && !value.is_null() && value != "")
+                || value_refuses(message, value)
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }

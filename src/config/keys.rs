@@ -89,6 +89,7 @@ const fn millis(least: u64, most: u64) -> Kind {
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
 const MIB: usize = 1024 * 1024;
 const MESSAGE: Kind = Kind::Message(1000);
 const CLAIMS: Kind = Kind::List(&Kind::Claim, 0);
@@ -123,8 +124,12 @@ pub static LISTEN: Section = Section {
         default("plain_text", PLAIN_TEXT, "refused", "`allowed`: hooks travel unencrypted beyond loopback"),
         default("max_connections", Kind::Count(1..=1_000_000), "4096", "connections at a time; further ones wait in the kernel; 1 to 1000000"),
         default("max_body", Kind::Size(1..=16 * MIB), "64KiB", "largest body of a hook; 1B to 16MiB"),
-        default("head_timeout", millis(1, HOUR), "10s", "longest time for a request head, and between two requests; 1ms to 1h"),
+        default("first_byte_timeout", millis(1, HOUR), "5s", "longest time from a connection to its first byte; 1ms to 1h"),
+        default("head_timeout", millis(1, HOUR), "10s", "longest time from the first byte of a request head to its end; 1ms to 1h"),
         default("body_timeout", millis(1, HOUR), "5s", "longest time for the body of a hook; 1ms to 1h"),
+        default("write_timeout", millis(1, HOUR), "10s", "longest time until the caller has taken an answer; 1ms to 1h"),
+        default("idle_timeout", millis(1, HOUR), "2m", "longest time between an answer and the next request; 1ms to 1h"),
+        default("max_age", millis(1, DAY), "10m", "age of a connection, give or take a tenth, from which the next answer is its last; 1ms to 24h"),
         default("max_in_flight", Kind::Count(1..=1_000_000), "1024", "hooks at a time in the whole process; 1 to 1000000"),
     ],
     choice: Choice::Free,
@@ -142,7 +147,10 @@ pub static ADMIN: Section = Section {
 #[rustfmt::skip]
 pub static SHUTDOWN: Section = Section {
     name: "shutdown",
-    keys: &[default("grace", millis(1, HOUR), "10s", "longest time for the hooks in flight after the first signal; 1ms to 1h")],
+    keys: &[
+        default("drain_delay", millis(0, 5 * MINUTE), "0s", "how long hooks are served on as before, while `/readyz` already says `draining`; 0ms to 5m"),
+        default("grace", millis(1, HOUR), "10s", "longest time from then on for open hooks, and for callers to leave their connections; 1ms to 1h"),
+    ],
     choice: Choice::Free,
 };
 

@@ -7,7 +7,7 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::flow::{OnFailure, Selection, Step};
 
-use super::{Pem, Secret};
+use super::{Pem, Secret, endpoint::is_loopback_address};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,16 +31,33 @@ pub struct Config {
 pub struct Listen {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether hooks may reach it unencrypted from beyond loopback.
+    pub plain_text: bool,
     /// Connections at a time; further ones wait in the kernel's queue.
     pub max_connections: usize,
     /// Largest body of a hook, in bytes.
     pub max_body: usize,
-    /// Longest time for a request head, and between two requests of a connection.
+    /// Longest time from a connection to its first byte.
+    pub first_byte_timeout: Duration,
+    /// Longest time from the first byte of a request head to its end.
     pub head_timeout: Duration,
     /// Longest time for the body of a hook.
     pub body_timeout: Duration,
+    /// Longest time until the caller has taken an answer.
+    pub write_timeout: Duration,
+    /// Longest time between an answer and the first byte of the next head.
+    pub idle_timeout: Duration,
+    /// From which age of a connection on, give or take a tenth, its next answer is its last.
+    pub max_age: Duration,
     /// Hooks at a time in the whole process.
     pub max_in_flight: usize,
+}
+
+impl Listen {
+    /// Whether hooks may be taken at this address, which may be another one than that of the configuration.
+    pub fn may_serve(&self, address: SocketAddr) -> bool {
+        self.plain_text || is_loopback_address(address.ip())
+    }
 }
 
 /// `admin`: the admin port.
@@ -53,7 +70,9 @@ pub struct Admin {
 /// `shutdown`: how the process ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
-    /// Longest time for the hooks in flight after the first signal.
+    /// How long hooks are served on as before after the first signal.
+    pub drain_delay: Duration,
+    /// Longest time from then on for open hooks, and for callers to leave their connections.
     pub grace: Duration,
 }
 

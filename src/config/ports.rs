@@ -35,16 +35,25 @@ pub(super) fn listen<'t>(cx: &mut Context<'t>, fields: &Fields<'t>) -> (Option<L
     }
     let max_connections = count(cx, fields, "max_connections");
     let max_body = fields.value(cx, "max_body", size);
+    let first_byte_timeout = fields.value(cx, "first_byte_timeout", duration);
     let head_timeout = fields.value(cx, "head_timeout", duration);
     let body_timeout = fields.value(cx, "body_timeout", duration);
+    let write_timeout = fields.value(cx, "write_timeout", duration);
+    let idle_timeout = fields.value(cx, "idle_timeout", duration);
+    let max_age = fields.value(cx, "max_age", duration);
     let max_in_flight = count(cx, fields, "max_in_flight");
     let listen = || {
         Some(Listen {
             address: address?,
+            plain_text: plain_text? == "allowed",
             max_connections: max_connections?,
             max_body: max_body?,
+            first_byte_timeout: first_byte_timeout?,
             head_timeout: head_timeout?,
             body_timeout: body_timeout?,
+            write_timeout: write_timeout?,
+            idle_timeout: idle_timeout?,
+            max_age: max_age?,
             max_in_flight: max_in_flight?,
         })
     };
@@ -74,7 +83,9 @@ pub(super) fn admin<'t>(cx: &mut Context<'t>, fields: &Fields<'t>, hooks: Hooks<
 
 /// `shutdown`
 pub(super) fn shutdown<'t>(cx: &mut Context<'t>, fields: &Fields<'t>) -> Option<Shutdown> {
-    Some(Shutdown { grace: fields.value(cx, "grace", duration)? })
+    let drain_delay = fields.value(cx, "drain_delay", duration);
+    let grace = fields.value(cx, "grace", duration);
+    Some(Shutdown { drain_delay: drain_delay?, grace: grace? })
 }
 
 /// A count as `usize`.

@@ -52,18 +52,23 @@ fn what_is_not_written_has_its_default() {
     let Outcome { config, report, .. } = read("claimgate.yaml", GOOD, Secrets::Load);
     assert_eq!(report.to_string(), "");
     let config = config.unwrap();
-    let Listen { address, max_connections, max_body, head_timeout, body_timeout, max_in_flight } =
-        config.listen;
-    assert_eq!(
-        (address.to_string().as_str(), max_connections, max_body),
-        ("127.0.0.1:8080", 4096, 64 * 1024)
-    );
-    assert_eq!(
-        (head_timeout, body_timeout, max_in_flight),
-        (Duration::from_secs(10), Duration::from_secs(5), 1024)
-    );
+    let seconds = Duration::from_secs;
+    let expected = Listen {
+        address: ([127, 0, 0, 1], 8080).into(),
+        plain_text: false,
+        max_connections: 4096,
+        max_body: 64 * 1024,
+        first_byte_timeout: seconds(5),
+        head_timeout: seconds(10),
+        body_timeout: seconds(5),
+        write_timeout: seconds(10),
+        idle_timeout: seconds(120),
+        max_age: seconds(600),
+        max_in_flight: 1024,
+    };
+    assert_eq!(config.listen, expected);
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:9090");
-    assert_eq!(config.shutdown.grace, Duration::from_secs(10));
+    assert_eq!(config.shutdown, Shutdown { drain_delay: Duration::ZERO, grace: seconds(10) });
     let [connector] = &config.connectors[..] else { panic!("one connector") };
     assert_eq!(connector.display_name, "check");
     assert_eq!(
@@ -84,7 +89,7 @@ fn what_is_written_is_taken() {
     let text = GOOD
         .replace(
             "127.0.0.1:8080",
-            "'[::1]:81'\n  max_connections: 1\n  max_body: 1MiB\n  head_timeout: 1m\n  body_timeout: 7ms\n  max_in_flight: 2\nadmin:\n  address: 127.0.0.2:81\nshutdown:\n  grace: 1h",
+            "'[::1]:81'\n  max_connections: 1\n  max_body: 1MiB\n  first_byte_timeout: 2ms\n  head_timeout: 1m\n  body_timeout: 7ms\n  write_timeout: 8ms\n  idle_timeout: 9ms\n  max_age: 24h\n  max_in_flight: 2\nadmin:\n  address: 127.0.0.2:81\nshutdown:\n  drain_delay: 5m\n  grace: 1h",
         )
         .replace(
             "authentication: none\n",
@@ -95,14 +100,18 @@ fn what_is_written_is_taken() {
     let config = config(&text);
     let (listen, connector, flow) = (&config.listen, &config.connectors[0], &config.user_flows[0]);
     assert_eq!((listen.max_connections, listen.max_body, listen.max_in_flight), (1, 1024 * 1024, 2));
+    let millis = Duration::from_millis;
     assert_eq!(
-        (listen.head_timeout, listen.body_timeout),
-        (Duration::from_mins(1), Duration::from_millis(7))
+        (listen.first_byte_timeout, listen.head_timeout, listen.body_timeout),
+        (millis(2), Duration::from_mins(1), millis(7))
     );
     assert_eq!(
-        (config.admin.address.to_string(), config.shutdown.grace.as_secs()),
-        ("127.0.0.2:81".into(), 3600)
+        (listen.write_timeout, listen.idle_timeout, listen.max_age),
+        (millis(8), millis(9), Duration::from_hours(24))
     );
+    assert_eq!(config.admin.address.to_string(), "127.0.0.2:81");
+    let ending = Shutdown { drain_delay: Duration::from_mins(5), grace: Duration::from_hours(1) };
+    assert_eq!(config.shutdown, ending);
     assert_eq!((connector.display_name.as_str(), connector.default_message.as_str()), ("Ask", "1.10"));
     assert_eq!(connector.code.as_ref().map(Secret::expose), Some(b"claimgate".as_slice()));
     assert_eq!(connector.claims_to_send, Selection::to_send(&[claim("displayName")], false));

@@ -1,100 +1,110 @@
 //! One connection of a caller.
 
-use std::{convert::Infallible, future, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header::CONNECTION};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
-    sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::timeout,
 };
 
+use super::{
+    progress::{Ending, Phase, Progress},
+    watched::{Watched, WatchedBody},
+    watcher::{Timeouts, overdue},
+};
 use crate::{
     gateway::{self, Worker},
     telemetry::Unparsed,
 };
 
-/// When everything must have ended, once that is known. It may be moved to an earlier time.
-pub(super) type Stopping = watch::Receiver<Option<Instant>>;
-
-/// Completes when everything must have ended, or nobody is left to say when.
-pub(super) async fn stopped(mut stopping: Stopping) {
-    loop {
-        let until = *stopping.borrow_and_update();
-        let passed = async {
-            match until {
-                Some(until) => sleep_until(until).await,
-                None => future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = passed => return,
-            moved = stopping.changed() => if moved.is_err() { return },
-        }
-    }
-}
-
 /// Largest head of a request, and of what hyper reads ahead, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// How long an idle connection is still listened to at the end: a hook that has arrived, but was not read yet, would
-/// else be lost with its connection.
-const LAST_CALL: Duration = Duration::from_millis(50);
+/// Said to a client whose head did not arrive in time (RFC 9110 section 15.5.9). There is no hook to say more about.
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Serves a connection to its end.
-///
-/// `head_timeout` bounds a head and the pause between two requests. Without it a silent client keeps its place for
-/// ever; hyper's timer bounds both.
-pub(super) async fn serve(
-    stream: TcpStream,
-    worker: Arc<Worker>,
-    head_timeout: Duration,
-    mut stopping: Stopping,
-) {
+/// What the connections of a worker have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Port {
+    pub(super) worker: Arc<Worker>,
+    pub(super) timeouts: Timeouts,
+    pub(super) ending: Arc<Ending>,
+}
+
+/// Serves a connection as it was accepted to its end.
+pub(super) async fn serve_accepted(stream: TcpStream, port: Port) {
     // An answer is one small write; waiting for more to send with it would cost up to 40 ms.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    serve(stream, port).await;
+}
+
+/// Serves HTTP on a stream to its end.
+///
+/// hyper's own timer for heads is off: it runs through idle times too, and is made anew for each head. The watcher
+/// bounds both, each by its own time-out.
+async fn serve<S>(stream: S, port: Port)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Port { worker, timeouts, ending } = port;
+    let progress = Arc::new(Progress::new(ending));
+    let _over = Over(&progress);
     let service = service_fn(|request| {
-        let worker = Arc::clone(&worker);
-        async move { Ok::<_, Infallible>(gateway::answer(&worker, request).await) }
+        let (worker, progress) = (Arc::clone(&worker), Arc::clone(&progress));
+        async move { Ok::<_, Infallible>(answer(worker, progress, request).await) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
+    let mut connection = http1::Builder::new()
+        .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
         // Head and body in one `send`: cheaper for the kernel than two pieces, for answers this small.
         .writev(false)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let told_to_stop = async { drop(stopping.wait_for(Option::is_some).await) };
-    let last_call = async {
-        told_to_stop.await;
-        sleep(LAST_CALL).await;
-    };
-    let result = tokio::select! {
+        .serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&progress))), service);
+    let at = tokio::select! {
+        // The watcher must see the connection as it waits.
         biased;
-        result = connection.as_mut() => result,
-        () = last_call => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        ended = &mut connection => {
+            if let Err(error) = ended {
+                ended_by_caller(&error, &worker);
+            }
+            return;
         }
+        at = overdue(&progress, timeouts) => at,
     };
-    if let Err(error) = result {
-        // The caller's side of the wire. Whatever was a hook has its own event; what could not be read has only this.
-        // The error's text holds no byte of it.
-        let unparsed = unparsed(&error);
-        if let Some(fault) = unparsed {
-            worker.metrics().request_unparsed(fault);
-        }
-        let fault = unparsed.map(Unparsed::as_str);
-        tracing::debug!(fault, %error, "connection ended");
+    tracing::debug!(?at, "connection timed out");
+    // Elsewhere an answer would be taken for that to the next request, or be stuck behind one that is not read.
+    if at == Phase::Head {
+        let mut stream = connection.into_parts().io.into_inner().into_inner();
+        let said = async {
+            stream.write_all(REQUEST_TIMEOUT).await?;
+            stream.shutdown().await
+        };
+        // Whoever does not hear it has gone, or does not listen.
+        drop(timeout(timeouts.write, said).await);
     }
 }
 
+/// The caller's side of the wire: a hang-up, broken HTTP. Whatever was a hook has its own event; what could not be read
+/// has only this. The error's text holds no byte of it.
+fn ended_by_caller(error: &hyper::Error, worker: &Worker) {
+    let unparsed = unparsed(error);
+    if let Some(fault) = unparsed {
+        worker.metrics().request_unparsed(fault);
+    }
+    let fault = unparsed.map(Unparsed::as_str);
+    tracing::debug!(fault, %error, "connection ended");
+}
+
 /// Whether the connection ended with a request that the HTTP layer could not read, and refused by itself; not with a
-/// hang-up or a time-out.
+/// hang-up.
 fn unparsed(error: &hyper::Error) -> Option<Unparsed> {
     if error.is_parse_version_h2() {
         Some(Unparsed::Http2)
@@ -104,3 +114,30 @@ fn unparsed(error: &hyper::Error) -> Option<Unparsed> {
         error.is_parse().then_some(Unparsed::Malformed)
     }
 }
+
+async fn answer(
+    worker: Arc<Worker>,
+    progress: Arc<Progress>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    progress.asked();
+    let request = request.map(|body| WatchedBody::new(body, Arc::clone(&progress)));
+    let mut response = gateway::answer(&worker, request).await;
+    if progress.answers_last() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    progress.answered();
+    response
+}
+
+/// Says that the connection is over, also when its task is dropped.
+struct Over<'p>(&'p Progress);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.over();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,9 @@
 mod accept;
 mod connection;
 mod listener;
+mod progress;
+mod watched;
+mod watcher;
 mod worker;
 
 use std::{convert::Infallible, future, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -19,7 +22,8 @@ use tokio::{
 };
 
 use crate::{config::Listen, gateway};
-use worker::Worker;
+use watcher::Timeouts;
+use worker::{Worker, stopped};
 
 pub use listener::bind;
 
@@ -35,13 +39,13 @@ pub struct Server {
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     max_connections: usize,
-    head_timeout: Duration,
+    timeouts: Timeouts,
 }
 
 /// How the last hooks fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drained {
-    /// All were answered.
+    /// All were answered. Connections that were idle or silent do not count.
     Whole,
     /// `shutdown.grace` passed before they were, or it was cut short itself.
     CutShort,
@@ -50,8 +54,7 @@ pub enum Drained {
 impl Server {
     /// A server on `listener` with a thread for each of these workers.
     pub fn new(listener: std::net::TcpListener, listen: &Listen, workers: Vec<Arc<gateway::Worker>>) -> Self {
-        let settings =
-            Settings { max_connections: listen.max_connections, head_timeout: listen.head_timeout };
+        let settings = Settings { max_connections: listen.max_connections, timeouts: listen.into() };
         Self { listener, settings, workers }
     }
 
@@ -60,8 +63,10 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown` completes, then answers what is in flight for at most `grace`, or until `hurry` completes
-    /// too.
+    /// Serves until `shutdown` completes. Then it accepts no more, and each answer is the last on its connection; it ends
+    /// when no connection is left, or `grace` has passed, or `hurry` completes too.
+    ///
+    /// An idle connection is kept that long because a hook may be on its way: closing it would lose that hook.
     ///
     /// The kernel holds connections from [`bind`] on, so what connects before this is called waits and is served.
     pub fn run(
@@ -73,14 +78,13 @@ impl Server {
         let (stop, stopping) = watch::channel(None);
         let workers = (0..)
             .zip(self.workers)
-            .map(|(number, worker)| {
-                Worker::spawn(number, worker, self.settings.head_timeout, stopping.clone())
-            })
+            .map(|(number, worker)| Worker::spawn(number, worker, self.settings.timeouts, stopping.clone()))
             .collect::<io::Result<Vec<_>>>()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let most = self.settings.max_connections;
         runtime.block_on(accept::accept(self.listener, &workers, most, shutdown))?;
         runtime.block_on(async {
+            workers.iter().for_each(Worker::begin_ending);
             stop.send_replace(Some(Instant::now() + grace));
             let hurried = async {
                 hurry.await;
@@ -89,7 +93,7 @@ impl Server {
             };
             // A worker that is stuck does not say that it has ended.
             let overdue = async {
-                connection::stopped(stop.subscribe()).await;
+                stopped(stop.subscribe()).await;
                 sleep(Duration::from_millis(100)).await;
             };
             tokio::select! {

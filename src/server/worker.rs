@@ -1,17 +1,19 @@
 //! A worker: a thread with a runtime, connections of its own on both sides, and nothing shared on the way of a hook but
 //! the limits.
 
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{future, io, sync::Arc, thread, time::Duration};
 
 use tokio::{
     runtime::{self, Runtime},
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
-    time::{MissedTickBehavior, interval},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot, watch},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{
     Drained,
-    connection::{self, Stopping},
+    connection::{Port, serve_accepted},
+    progress::Ending,
+    watcher::Timeouts,
 };
 use crate::gateway;
 
@@ -29,10 +31,31 @@ const LOOKUPS: usize = 64;
 /// A connection and its place among `max_connections`, which is free again when both are dropped.
 pub(super) type Accepted = (std::net::TcpStream, OwnedSemaphorePermit);
 
+/// When everything must have ended, once that is known. It may be moved to an earlier time.
+pub(super) type Stopping = watch::Receiver<Option<Instant>>;
+
+/// Completes when everything must have ended, or nobody is left to say when.
+pub(super) async fn stopped(mut stopping: Stopping) {
+    loop {
+        let until = *stopping.borrow_and_update();
+        let passed = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = passed => return,
+            moved = stopping.changed() => if moved.is_err() { return },
+        }
+    }
+}
+
 /// The accept loop's end of a worker.
 #[derive(Debug)]
 pub(super) struct Worker {
     accepted: mpsc::Sender<Accepted>,
+    ending: Arc<Ending>,
     ended: oneshot::Receiver<Drained>,
 }
 
@@ -40,25 +63,32 @@ impl Worker {
     pub(super) fn spawn(
         number: usize,
         worker: Arc<gateway::Worker>,
-        head_timeout: Duration,
+        timeouts: Timeouts,
         stopping: Stopping,
     ) -> io::Result<Self> {
         let runtime =
             runtime::Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build()?;
         let (accepted, connections) = mpsc::channel(HAND_OVER);
-        let (ending, ended) = oneshot::channel();
+        let (tell_end, ended) = oneshot::channel();
+        let ending = Arc::new(Ending::default());
+        let port = Port { worker, timeouts, ending: Arc::clone(&ending) };
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            let drained = work(&runtime, &worker, head_timeout, connections, stopping);
+            let drained = work(&runtime, &port, connections, stopping);
             // What is left belongs to hooks that had their time.
             runtime.shutdown_background();
-            let _ = ending.send(drained);
+            let _ = tell_end.send(drained);
         })?;
-        Ok(Self { accepted, ended })
+        Ok(Self { accepted, ending, ended })
     }
 
     /// Takes connections; closed when the worker has ended.
     pub(super) fn accepted(&self) -> &mpsc::Sender<Accepted> {
         &self.accepted
+    }
+
+    /// From now on each answer is the last on its connection.
+    pub(super) fn begin_ending(&self) {
+        self.ending.begin();
     }
 
     /// Waits for its end. It hears of it through [`Stopping`], and no further connection can reach it.
@@ -70,20 +100,18 @@ impl Worker {
 
 fn work(
     runtime: &Runtime,
-    worker: &Arc<gateway::Worker>,
-    head_timeout: Duration,
+    port: &Port,
     mut connections: mpsc::Receiver<Accepted>,
     stopping: Stopping,
 ) -> Drained {
     runtime.block_on(async {
-        tokio::spawn(upkeep(Arc::clone(worker)));
+        tokio::spawn(upkeep(Arc::clone(&port.worker)));
         // Each connection holds a sender; when all are gone, so are the connections.
         let (alive, mut all_gone) = mpsc::channel::<()>(1);
         while let Some((stream, place)) = connections.recv().await {
             match tokio::net::TcpStream::from_std(stream) {
                 Ok(stream) => {
-                    let serving =
-                        connection::serve(stream, Arc::clone(worker), head_timeout, stopping.clone());
+                    let serving = serve_accepted(stream, port.clone());
                     let held = (place, alive.clone());
                     tokio::spawn(async move {
                         serving.await;
@@ -97,9 +125,13 @@ fn work(
         let drained = tokio::select! {
             biased;
             _ = all_gone.recv() => Drained::Whole,
-            () = connection::stopped(stopping) => Drained::CutShort,
+            () = stopped(stopping) => match port.ending.hooks() {
+                // What is left is idle, or has not even sent a head.
+                0 => Drained::Whole,
+                _ => Drained::CutShort,
+            },
         };
-        worker.upkeep();
+        port.worker.upkeep();
         drained
     })
 }

@@ -4,6 +4,7 @@ mod bodies;
 mod callers;
 mod claims;
 mod commands;
+mod connections;
 mod decisions;
 mod descriptors;
 mod explain;

@@ -148,7 +148,7 @@ fn help_names_what_was_meant() {
         (
             LISTEN,
             "127.0.0.1:8080\n  metrics: x",
-            "keys here: address, plain_text, max_connections, max_body, head_timeout, body_timeout, max_in_flight",
+            "keys here: address, plain_text, max_connections, max_body, first_byte_timeout, head_timeout, body_timeout, write_timeout, idle_timeout, max_age, max_in_flight",
         ),
         (LISTEN, "localhost:81", "write 127.0.0.1:81"),
         (STEP, "PostAttributeCollection", "did you mean `postAttributeCollection`?"),

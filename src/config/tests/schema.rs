@@ -75,6 +75,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("8080", "8080\n  max_in_flight: many", "/listen/max_in_flight"),
     ("8080", "8080\n  plain_text: maybe", "/listen/plain_text"),
     ("8080", "8080\nshutdown: { grace: 2h }", "/shutdown/grace"),
+    ("8080", "8080\nshutdown: { drain_delay: 301s }", "/shutdown/drain_delay"),
+    ("8080", "8080\n  max_age: 25h", "/listen/max_age"),
     ("8080", "8080\nadmin: 9090", "/admin"),
     ("callers: [entra]", "callers: [entra]\n    answer_within: 9ms", "/user_flows/sign-up/answer_within"),
     ("authentication: none", "authentication: none\n    rate_limit: { rate: 5, burst: 1 }", "/connectors/check/rate_limit/rate"),

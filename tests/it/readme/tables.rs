@@ -63,13 +63,18 @@ fn keys() -> String {
 }
 
 /// What happens at each limit; every key with a number must stand here.
-const AT_THE_LIMIT: [(&str, &str, &str); 14] = [
+const AT_THE_LIMIT: [(&str, &str, &str); 19] = [
     ("listen", "max_connections", "further connections wait in the kernel's queue"),
     ("listen", "max_body", "`content_too_large`, 413"),
-    ("listen", "head_timeout", "the connection is closed"),
+    ("listen", "first_byte_timeout", "the connection is closed"),
+    ("listen", "head_timeout", "408 without a body, and the connection is closed; no access event"),
     ("listen", "body_timeout", "`request_timeout`, 408"),
+    ("listen", "write_timeout", "the connection is closed"),
+    ("listen", "idle_timeout", "the connection is closed"),
+    ("listen", "max_age", "the next answer says `Connection: close`"),
     ("listen", "max_in_flight", "`overloaded`, 503 with `Retry-After`"),
-    ("shutdown", "grace", "hooks still in flight are cut off"),
+    ("shutdown", "drain_delay", "no new connections; each answer says `Connection: close`"),
+    ("shutdown", "grace", "idle connections are closed, open hooks cut off"),
     ("callers.NAME", "rate_limit", "`caller_limited`, 429 with `Retry-After`"),
     ("connectors.NAME", "timeout", "`first_byte_timeout` or `body_timeout`, then on_failure"),
     ("connectors.NAME", "connect_timeout", "`connect_timeout`, then on_failure"),

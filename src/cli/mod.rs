@@ -9,6 +9,7 @@ mod process;
 mod reload;
 mod schema;
 mod serve;
+mod sockets;
 mod tell;
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};

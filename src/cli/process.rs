@@ -3,19 +3,24 @@
 use std::{
     future,
     io::{self, Write},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     num::NonZeroUsize,
     sync::Arc,
     time::Duration,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use futures_util::FutureExt as _;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
 
+use super::sockets::{PassedError, Sockets};
 use crate::{
     admin::{AdminServer, AdminState, Readiness},
-    config::Config,
+    config::{Config, Shutdown},
     gateway::{SetupError, Snapshot, Worker},
-    server::{self, Drained, Server},
+    server::{Drained, Server},
     telemetry::{LogFormat, LogWriter, Metrics},
 };
 
@@ -31,7 +36,7 @@ pub(super) struct Process {
     workers: Vec<Arc<Worker>>,
     snapshot: Arc<Snapshot>,
     readiness: Readiness,
-    grace: Duration,
+    shutdown: Shutdown,
     pub(super) address: SocketAddr,
     pub(super) admin_address: SocketAddr,
 }
@@ -42,46 +47,40 @@ pub(super) enum StartError {
     #[error("{key} {address}: {error}")]
     Bind { key: &'static str, address: SocketAddr, error: io::Error },
     #[error(transparent)]
+    Passed(#[from] PassedError),
+    #[error(
+        "the socket that was passed listens at {0}, which is not loopback, and the port has no TLS: pass one of \
+             127.0.0.1, or write `plain_text: allowed` if TLS ends before it"
+    )]
+    PlainText(SocketAddr),
+    #[error(transparent)]
     Setup(#[from] SetupError),
     #[error("the system refuses what a process needs: {0}")]
     System(#[from] io::Error),
 }
 
 impl Process {
-    /// Listens where the configuration says.
+    /// Begins on two listening sockets.
     pub(super) fn start(
+        sockets: Sockets,
         config: Config,
         workers: NonZeroUsize,
         format: LogFormat,
         events: impl Write + Send + 'static,
         metrics: Metrics,
     ) -> Result<Self, StartError> {
-        let hooks = listen("listen.address", config.listen.address)?;
-        let admin = listen("admin.address", config.admin.address)?;
-        Self::start_on(hooks, admin, config, workers, format, events, metrics)
-    }
-
-    /// Takes over two listening sockets instead.
-    pub(super) fn start_on(
-        hooks: TcpListener,
-        admin: TcpListener,
-        config: Config,
-        workers: NonZeroUsize,
-        format: LogFormat,
-        events: impl Write + Send + 'static,
-        metrics: Metrics,
-    ) -> Result<Self, StartError> {
+        let Sockets { hooks, admin, queue } = sockets;
         let (address, admin_address) = (hooks.local_addr()?, admin.local_addr()?);
         let readiness = Readiness::new();
-        let (settings, grace) = (config.listen.clone(), config.shutdown.grace);
+        let (settings, shutdown) = (config.listen.clone(), config.shutdown.clone());
         let snapshot = Arc::new(Snapshot::new(config, metrics.clone())?);
         let (log, logs) = LogWriter::spawn(events, format, metrics.log_lines_dropped())?;
         let worker = |_| Arc::new(Worker::new(Arc::clone(&snapshot), logs.access_log()));
         let workers: Vec<_> = (0..workers.get()).map(worker).collect();
-        let server = Server::new(hooks, &settings, workers.clone());
+        let server = Server::new(hooks, queue, &settings, workers.clone());
         let state = AdminState { metrics, readiness: readiness.clone() };
         let admin = AdminServer::spawn(admin, Arc::new(state))?;
-        Ok(Self { server, admin, log, workers, snapshot, readiness, grace, address, admin_address })
+        Ok(Self { server, admin, log, workers, snapshot, readiness, shutdown, address, admin_address })
     }
 
     /// The workers, for a configuration that comes later.
@@ -94,16 +93,30 @@ impl Process {
         Arc::clone(&self.snapshot)
     }
 
-    /// Serves until `end` completes, and then until every hook is answered, `shutdown.grace` has passed or a signal comes.
-    /// The admin port goes last, because a drain is watched through it.
+    /// Serves until `end` completes and `shutdown.drain_delay` has passed, and then until callers have left their
+    /// connections or `shutdown.grace` has passed. A signal after `end` cuts all that short. The admin port goes last,
+    /// because a drain is watched through it.
     pub(super) fn run(self, end: impl Future<Output = ()>) -> io::Result<Drained> {
+        let Shutdown { drain_delay, grace } = self.shutdown;
         let readiness = self.readiness;
         readiness.set_ready();
+        let hurry = told_to_hurry().shared();
         let end = async {
             end.await;
             readiness.set_draining();
+            if !drain_delay.is_zero() {
+                tracing::info!(
+                    ?drain_delay,
+                    "not ready any more; serving on until shutdown.drain_delay has passed"
+                );
+                tokio::select! {
+                    () = sleep(drain_delay) => {}
+                    () = hurry.clone() => {}
+                }
+            }
+            tracing::info!(?grace, "no new connections; finishing what is in flight");
         };
-        let drained = self.server.run(end, self.grace, told_to_hurry());
+        let drained = self.server.run(end, grace, hurry.clone());
         if let Err(error) = self.log.finish(LAST_LINES) {
             tracing::warn!(%error, "the last lines of the access log are lost");
         }
@@ -118,7 +131,7 @@ pub(super) async fn told_to_end() {
         tracing::warn!("signals cannot be caught: hooks in flight will be cut off when the process is ended");
         return future::pending().await;
     };
-    tracing::info!(signal, "ending: no new connections, finishing what is in flight");
+    tracing::info!(signal, "told to end");
 }
 
 /// Completes at the next one: whoever signals twice does not want to wait.
@@ -134,8 +147,4 @@ async fn told() -> io::Result<&'static str> {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     })
-}
-
-fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    server::bind(address).map_err(|error| StartError::Bind { key, address, error })
 }

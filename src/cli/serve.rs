@@ -8,11 +8,12 @@ use super::{
     CANNOT, ConfigArgs, FINE, LogArgs, PROBLEMS, WorkerArgs, descriptors, load,
     process::{Process, StartError, told_to_end},
     reload::Reloader,
+    sockets::{Passed, PassedError, Sockets},
     tell,
 };
 use crate::{
     config::{Config, Files, Secrets},
-    server::Drained,
+    server::{Drained, Queue},
     telemetry::{Metrics, diagnostics},
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(&self) -> u8 {
+        // First of all, because it changes the environment.
+        let passed = Passed::take();
         let (config, files) = match load::checked(&self.config.config, Secrets::Load) {
             Ok(loaded) => loaded,
             Err(status) => return status,
@@ -42,7 +45,7 @@ impl Serve {
             }
         };
         diagnostics::hear_panics();
-        match self.serve(config, files, metrics) {
+        match self.serve(passed, config, files, metrics) {
             Ok(()) => FINE,
             Err(error) => {
                 tracing::error!(%error, "cannot serve");
@@ -51,19 +54,29 @@ impl Serve {
         }
     }
 
-    fn serve(&self, config: Config, files: Files, metrics: Metrics) -> Result<(), StartError> {
+    fn serve(
+        &self,
+        passed: Result<Passed, PassedError>,
+        config: Config,
+        files: Files,
+        metrics: Metrics,
+    ) -> Result<(), StartError> {
         let calls = config.connectors.iter().map(|connector| connector.max_in_flight).sum();
         descriptors::raise(config.listen.max_connections, calls, self.workers.count().get());
         let grace = config.shutdown.grace;
         let workers = self.workers.count();
+        let sockets = Sockets::open(passed?, &config)?;
+        let passed = sockets.queue == Queue::Leave;
+        let format = self.log.format();
         let process =
-            Process::start(config.clone(), workers, self.log.format(), io::stdout(), metrics.clone())?;
+            Process::start(sockets, config.clone(), workers, format, io::stdout(), metrics.clone())?;
         let path = self.config.config.clone();
         let _reloading =
             Reloader::new(path, config, files, process.snapshot(), process.workers(), metrics).spawn()?;
         tracing::info!(
             address = %process.address,
             admin = %process.admin_address,
+            passed,
             workers,
             version = env!("CARGO_PKG_VERSION"),
             "listening"

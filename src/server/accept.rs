@@ -13,14 +13,15 @@ use tokio::{
 };
 
 use super::{
-    listener::BACKLOG,
+    listener::{BACKLOG, Queue},
     worker::{Accepted, Worker},
 };
 
 /// Accepts and hands over to the workers in turn, passing over those that have no room, until `shutdown` completes;
-/// then takes what has connected by that time and closes the listening socket.
+/// then sees to what has connected by that time and closes the listening socket.
 pub(super) async fn accept(
     listener: std::net::TcpListener,
+    queue: Queue,
     workers: &[Worker],
     most: usize,
     shutdown: impl Future<Output = ()>,
@@ -33,7 +34,12 @@ pub(super) async fn accept(
         () = shutdown => {}
     }
     let listener = listener.into_std()?;
-    let waiting = || pending.take().or_else(|| accept_at_once(&listener, &places));
+    let waiting = || {
+        pending.take().or_else(|| match queue {
+            Queue::Take => accept_at_once(&listener, &places),
+            Queue::Leave => None,
+        })
+    };
     hand_over_the_rest(waiting, &workers.iter().map(Worker::accepted))
 }
 

@@ -25,12 +25,13 @@ use crate::{config::Listen, gateway};
 use watcher::Timeouts;
 use worker::{Worker, stopped};
 
-pub use listener::bind;
+pub use listener::{Queue, bind};
 
 /// A hook port that is about to serve.
 #[derive(Debug)]
 pub struct Server {
     listener: std::net::TcpListener,
+    queue: Queue,
     settings: Settings,
     workers: Vec<Arc<gateway::Worker>>,
 }
@@ -53,9 +54,14 @@ pub enum Drained {
 
 impl Server {
     /// A server on `listener` with a thread for each of these workers.
-    pub fn new(listener: std::net::TcpListener, listen: &Listen, workers: Vec<Arc<gateway::Worker>>) -> Self {
+    pub fn new(
+        listener: std::net::TcpListener,
+        queue: Queue,
+        listen: &Listen,
+        workers: Vec<Arc<gateway::Worker>>,
+    ) -> Self {
         let settings = Settings { max_connections: listen.max_connections, timeouts: listen.into() };
-        Self { listener, settings, workers }
+        Self { listener, queue, settings, workers }
     }
 
     /// Where it listens.
@@ -82,7 +88,7 @@ impl Server {
             .collect::<io::Result<Vec<_>>>()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let most = self.settings.max_connections;
-        runtime.block_on(accept::accept(self.listener, &workers, most, shutdown))?;
+        runtime.block_on(accept::accept(self.listener, self.queue, &workers, most, shutdown))?;
         runtime.block_on(async {
             workers.iter().for_each(Worker::begin_ending);
             stop.send_replace(Some(Instant::now() + grace));

@@ -439,3 +439,47 @@ fn half_a_head_makes_the_end_take_no_longer_than_head_timeout() {
     assert_eq!(half.response("POST").status, 408);
     assert_eq!(gateway.events().len(), 0);
 }
+
+#[test]
+fn for_drain_delay_the_process_says_draining_and_serves_as_before() {
+    let api = ScriptedApi::start(Play::continue_());
+    let delay = Duration::from_millis(1500);
+    let config = ConfigText::new(&api.url("/")).top("shutdown: { drain_delay: 1500ms }");
+    let mut gateway = Gateway::start(&config.text());
+    let client = gateway.client();
+    let mut kept = client.connect();
+    assert_eq!(hook(client).send_on(&mut kept).status, 200);
+    let begin = Instant::now();
+    gateway.signal("TERM");
+    wait_until("it says so", || {
+        let response = gateway.admin_client().get("/readyz").send();
+        (response.status, response.text()) == (503, "draining\n")
+    });
+    let said_after = begin.elapsed();
+    for connection in [&mut kept, &mut client.connect()] {
+        let response = hook(client).send_on(connection);
+        assert_eq!((response.status, response.header("connection")), (200, None));
+    }
+    assert!(said_after < delay && begin.elapsed() < delay, "the machine is too slow for this test");
+    wait_until("the delay has passed", || gateway.stderr_text().contains("no new connections"));
+    assert!(begin.elapsed() >= delay, "{:?}", begin.elapsed());
+    wait_until("nothing new is accepted", || TcpStream::connect(gateway.address()).is_err());
+    assert_eq!(gateway.admin_client().get("/readyz").send().text(), "draining\n");
+    let response = hook(client).send_on(&mut kept);
+    assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+    assert!(gateway.wait().success());
+}
+
+#[test]
+fn a_second_signal_cuts_drain_delay_short_too() {
+    let api = ScriptedApi::start(Play::continue_());
+    let config = ConfigText::new(&api.url("/")).top("shutdown: { drain_delay: 5m, grace: 1h }");
+    let mut gateway = Gateway::start(&config.text());
+    let _kept = gateway.client().connect();
+    gateway.signal("TERM");
+    wait_until("the delay has begun", || gateway.stderr_text().contains("shutdown.drain_delay"));
+    let begin = Instant::now();
+    assert!(gateway.terminate().success());
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert!(gateway.stderr_text().contains("every hook was answered"), "none was open");
+}

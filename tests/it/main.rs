@@ -9,6 +9,7 @@ mod decisions;
 mod descriptors;
 mod explain;
 mod failures;
+mod handover;
 mod hostile_api;
 mod hostile_callers;
 mod leak;

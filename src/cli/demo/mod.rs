@@ -24,11 +24,12 @@ use tokio::{runtime, sync::oneshot};
 use super::{
     CANNOT, FINE, PROBLEMS, WorkerArgs,
     process::{Process, StartError, told_to_end},
+    sockets::Sockets,
     tell,
 };
 use crate::{
     config::{self, Config, Secrets},
-    server,
+    server::{self, Queue},
     telemetry::{LogFormat, Metrics, diagnostics},
 };
 use approvals_server::ApprovalsServer;
@@ -87,10 +88,11 @@ impl Demo {
         let api = server::bind(loopback(0))?;
         let config = configuration(hooks.local_addr()?, admin.local_addr()?, api.local_addr()?)?;
 
+        let sockets = Sockets { hooks, admin, queue: Queue::Take };
         let approvals = Arc::new(ApprovalsServer::new(API_USERNAME, API_PASSWORD, API_CODE));
         serve_approvals(Arc::clone(&approvals), api)?;
         let process =
-            Process::start_on(hooks, admin, config, self.workers.count(), LogFormat::Text, Events, metrics)?;
+            Process::start(sockets, config, self.workers.count(), LogFormat::Text, Events, metrics)?;
         let setting = Setting { address: process.address, admin: process.admin_address };
         let (end, ended) = oneshot::channel::<()>();
         let gateway = thread::Builder::new().name("gateway".to_owned()).spawn(move || {

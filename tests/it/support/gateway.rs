@@ -2,8 +2,10 @@
 
 use std::{
     ffi::OsStr,
+    fmt::Write as _,
     io::{BufRead as _, BufReader, Read},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
+    os::fd::{AsRawFd as _, OwnedFd},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
@@ -11,16 +13,18 @@ use std::{
     time::Duration,
 };
 
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::{client::Client, metrics};
 
-const CONFIG_FILE: &str = "claimgate.yaml";
-
 /// Longest wait for the program to listen, to write something or to end.
 const LIMIT: Duration = Duration::from_secs(15);
+
+/// The configuration in its directory.
+const FILE: &str = "claimgate.yaml";
 
 /// A running program; it is killed when this is dropped.
 pub(crate) struct Gateway {
@@ -50,12 +54,19 @@ impl Gateway {
     }
 
     fn start_with<const N: usize>(config: &str, arguments: &[&str], variables: [(&str, &str); N]) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let file = directory.path().join(CONFIG_FILE);
-        std::fs::write(&file, config).expect("the configuration can be written");
-        let mut command = claimgate([OsStr::new("serve"), OsStr::new("--config"), file.as_os_str()]);
+        let directory = written(config);
+        let mut command = serve(&directory);
         command.args(arguments).envs(variables);
         let mut gateway = Self::from_command(command);
+        gateway.directory = Some(directory);
+        gateway
+    }
+
+    /// The same on these listening sockets, passed as `sd_listen_fds(3)` says; `names` is `LISTEN_FDNAMES`.
+    pub(crate) fn start_on(config: &str, sockets: &[&TcpListener], names: Option<&str>) -> Self {
+        let directory = written(config);
+        let passing = passing(sockets, names, &serve(&directory));
+        let mut gateway = Self::from_command(passing.command);
         gateway.directory = Some(directory);
         gateway
     }
@@ -77,7 +88,7 @@ impl Gateway {
 
     /// The configuration file that [`Self::start`] has written.
     pub(crate) fn config(&self) -> PathBuf {
-        self.directory.as_ref().expect("started with a configuration").path().join(CONFIG_FILE)
+        self.directory.as_ref().expect("started with a configuration").path().join(FILE)
     }
 
     /// Where the hook port listens.
@@ -208,6 +219,49 @@ pub(crate) fn claimgate<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>)
     let mut command = Command::new(env!("CARGO_BIN_EXE_claimgate"));
     command.args(arguments);
     command
+}
+
+/// `claimgate serve` with the configuration in this directory.
+pub(crate) fn serve(directory: &TempDir) -> Command {
+    let file = directory.path().join(FILE);
+    claimgate([OsStr::new("serve"), OsStr::new("--config"), file.as_os_str()])
+}
+
+/// A directory with this configuration.
+pub(crate) fn written(config: &str) -> TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    std::fs::write(directory.path().join(FILE), config).expect("the configuration can be written");
+    directory
+}
+
+/// A program that is run with sockets as its file descriptors from 3 on.
+pub(crate) struct Passing {
+    pub(crate) command: Command,
+    /// Without close-on-exec, so held only until the program runs.
+    _inherited: Vec<OwnedFd>,
+}
+
+/// Lets a shell put the sockets where the protocol wants them, and become the program.
+pub(crate) fn passing(sockets: &[&TcpListener], names: Option<&str>, program: &Command) -> Passing {
+    let inherit = |socket: &&TcpListener| {
+        // Far above the numbers that the shell moves them to.
+        let copy = fcntl_dupfd_cloexec(socket, 100).expect("a descriptor is free");
+        fcntl_setfd(&copy, FdFlags::empty()).expect("a flag can be cleared");
+        copy
+    };
+    let inherited: Vec<OwnedFd> = sockets.iter().map(inherit).collect();
+    let mut script = "exec".to_owned();
+    for (to, fd) in (3..).zip(&inherited) {
+        write!(script, " {to}<&{0} {0}<&-", fd.as_raw_fd()).expect("a string takes every write");
+    }
+    write!(script, "; LISTEN_PID=$$ LISTEN_FDS={} exec \"$@\"", sockets.len())
+        .expect("a string takes every write");
+    let mut command = Command::new("bash");
+    command.args(["-c", &script, "bash"]).arg(program.get_program()).args(program.get_args());
+    if let Some(names) = names {
+        command.env("LISTEN_FDNAMES", names);
+    }
+    Passing { command, _inherited: inherited }
 }
 
 /// The two addresses, if this line of stderr is the one that names them: at its top or in an object within.

@@ -7,6 +7,7 @@
 pub(crate) mod client;
 mod config_text;
 pub(crate) mod gateway;
+pub(crate) mod load;
 pub(crate) mod metrics;
 mod parts;
 pub(crate) mod peers;
@@ -23,6 +24,7 @@ use socket2::{Domain, Socket, Type};
 pub(crate) use client::{Client, Request, Response};
 pub(crate) use config_text::{CALLER, CONNECTOR, ConfigText, FLOW, PASSWORD};
 pub(crate) use gateway::{Gateway, claimgate};
+pub(crate) use load::Load;
 pub(crate) use parts::{BLOCK, Parts};
 pub(crate) use play::{Act, Play, answer};
 pub(crate) use recorded::RecordedRequest;

@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::sleep,
 };
 
@@ -125,26 +125,42 @@ impl Process {
     }
 }
 
-/// Completes at the first SIGTERM or SIGINT.
-pub(super) async fn told_to_end() {
-    let Ok(signal) = told().await else {
+/// Completes at the first SIGTERM or SIGINT. Calls `listening` when both are caught: whoever is told that the process
+/// listens may signal at once.
+pub(super) async fn told_to_end(listening: impl FnOnce()) {
+    let signals = Signals::catch();
+    listening();
+    let Ok(signals) = signals else {
         tracing::warn!("signals cannot be caught: hooks in flight will be cut off when the process is ended");
         return future::pending().await;
     };
+    // Not inside the macro, which evaluates its fields only at that level.
+    let signal = signals.next().await;
     tracing::info!(signal, "told to end");
 }
 
 /// Completes at the next one: whoever signals twice does not want to wait.
 async fn told_to_hurry() {
-    let Ok(signal) = told().await else { return future::pending().await };
+    let Ok(signals) = Signals::catch() else { return future::pending().await };
+    let signal = signals.next().await;
     tracing::info!(signal, "ending at once: told so a second time");
 }
 
-/// The next signal that asks for the end.
-async fn told() -> io::Result<&'static str> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// The signals that ask for the end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

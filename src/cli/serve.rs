@@ -73,15 +73,11 @@ impl Serve {
         let path = self.config.config.clone();
         let _reloading =
             Reloader::new(path, config, files, process.snapshot(), process.workers(), metrics).spawn()?;
-        tracing::info!(
-            address = %process.address,
-            admin = %process.admin_address,
-            passed,
-            workers,
-            version = env!("CARGO_PKG_VERSION"),
-            "listening"
-        );
-        match process.run(told_to_end())? {
+        let (address, admin) = (process.address, process.admin_address);
+        let listening = || {
+            tracing::info!(%address, %admin, passed, workers, version = env!("CARGO_PKG_VERSION"), "listening");
+        };
+        match process.run(told_to_end(listening))? {
             Drained::Whole => tracing::info!("ended: every hook was answered"),
             Drained::CutShort => {
                 tracing::warn!(

@@ -69,6 +69,14 @@ fn a_signal_ends_the_process_after_the_hooks_in_flight_were_answered() {
 }
 
 #[test]
+fn whoever_reads_that_it_listens_may_signal_at_once() {
+    for _ in 0..20 {
+        let mut gateway = Gateway::start(&ConfigText::new("http://127.0.0.1:1/").text());
+        assert!(gateway.terminate().success(), "{}", gateway.stderr_text());
+    }
+}
+
+#[test]
 fn a_grace_that_is_too_short_is_a_warning_and_the_event_is_written_all_the_same() {
     let api = ScriptedApi::start(Play::silence());
     let grace = Duration::from_millis(300);

@@ -98,7 +98,7 @@ impl Demo {
         let gateway = thread::Builder::new().name("gateway".to_owned()).spawn(move || {
             process.run(async {
                 tokio::select! {
-                    () = told_to_end() => {}
+                    () = told_to_end(|| {}) => {}
                     // A dropped sender ends it too.
                     _ = ended => {}
                 }

@@ -30,8 +30,10 @@ pub(super) async fn accept(
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
     let mut pending = None;
     tokio::select! {
-        failed = accept_for_ever(&listener, workers, &places, &mut pending) => return failed,
+        // What has not been accepted when the end comes is a matter of the queue's rule.
+        biased;
         () = shutdown => {}
+        failed = accept_for_ever(&listener, workers, &places, &mut pending) => return failed,
     }
     let listener = listener.into_std()?;
     let waiting = || {
@@ -131,6 +133,8 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use std::{future::ready, net::TcpStream};
+
     use tokio::{
         sync::mpsc::{Receiver, channel},
         time::timeout,
@@ -177,6 +181,20 @@ mod tests {
             hand_over_the_rest(|| Some(0_u8), &[&worker].into_iter()).unwrap();
             let count = iter::from_fn(|| works.try_recv().ok()).count();
             assert_eq!(count, taken, "clients that connect for ever, and room for {room_for}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_at_the_end_is_taken_from_a_socket_of_its_own_and_left_on_a_passed_one() {
+        for (queue, taken) in [(Queue::Take, 3), (Queue::Leave, 0)] {
+            let listener = super::super::bind(([127, 0, 0, 1], 0).into()).unwrap();
+            let (successor, address) = (listener.try_clone().unwrap(), listener.local_addr().unwrap());
+            let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+            let (worker, mut works) = Worker::without_a_thread();
+            accept(listener, queue, &[worker], 10, ready(())).await.unwrap();
+            let count = iter::from_fn(|| works.try_recv().ok()).count();
+            let left = iter::from_fn(|| successor.accept().ok()).count();
+            assert_eq!((count, left), (taken, clients.len() - taken), "{queue:?}");
         }
     }
 

@@ -81,6 +81,14 @@ impl Worker {
         Ok(Self { accepted, ending, ended })
     }
 
+    /// One for tests, whose connections come out at the other end.
+    #[cfg(test)]
+    pub(super) fn without_a_thread() -> (Self, mpsc::Receiver<Accepted>) {
+        let (accepted, connections) = mpsc::channel(HAND_OVER);
+        let (_, ended) = oneshot::channel();
+        (Self { accepted, ending: Arc::default(), ended }, connections)
+    }
+
     /// Takes connections; closed when the worker has ended.
     pub(super) fn accepted(&self) -> &mpsc::Sender<Accepted> {
         &self.accepted

@@ -17,6 +17,8 @@ use super::support::{
 };
 
 const BODY: &str = r#"{"email":"jane@fabrikam.com"}"#;
+/// What a busy machine may add to a time.
+const SLACK: Duration = Duration::from_millis(1000);
 
 fn hook(client: Client) -> Request {
     client.post_hook(FLOW, STEPS[1], BODY).basic(CALLER, PASSWORD)
@@ -137,6 +139,45 @@ fn the_queue_of_a_passed_socket_is_left_for_the_successor() {
     let left = 20 - first.events().len();
     assert!(left >= 10, "the first one took none that came after its end began");
     assert_eq!(second.wait_for_events(left).len(), left);
+}
+
+/// Every kind of connection at once, and each ends in its own way and time; the load meanwhile moves to the successor.
+#[test]
+fn at_the_end_each_connection_is_bounded_and_idle_ones_are_kept_for_the_grace() {
+    let api = ScriptedApi::start(Play::continue_().after(Duration::from_millis(500)));
+    let grace = Duration::from_secs(3);
+    let listen = "first_byte_timeout: 2s\nhead_timeout: 1s";
+    let config = ConfigText::new(&api.url("/")).top("shutdown: { grace: 3s }").listen(listen).text();
+    let socket = listener();
+    let mut first = Gateway::start_on(&config, &[&socket], None);
+    let client = first.client();
+    let load = Load::start(first.address(), &hook(client).to_bytes(), 4);
+    let mut idle = client.connect();
+    assert_eq!(hook(client).send_on(&mut idle).status, 200);
+    let (mut silent, mut half, mut busy) = (client.connect(), client.connect(), client.connect());
+    half.write(&hook(client).to_bytes()[..30]);
+    busy.write(&hook(client).header("X-Request-ID", "busy").to_bytes());
+    wait_until("the hook is at the API", || {
+        api.requests().iter().any(|request| request.header("x-request-id") == Some("busy"))
+    });
+    let begin = Instant::now();
+    first.signal("TERM");
+    let second = Gateway::start_on(&config, &[&socket], None);
+    let response = busy.response("POST");
+    assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+    assert_eq!(half.response("POST").status, 408);
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(1) + SLACK, "half a head has head_timeout: {took:?}");
+    assert!(silent.is_closed_within(SLACK + Duration::from_secs(1)), "and no byte has first_byte_timeout");
+    assert!(idle.is_closed_within(grace + SLACK), "the grace has passed");
+    let took = begin.elapsed();
+    assert!((grace..grace + SLACK).contains(&took), "{took:?}");
+    assert!(first.wait().success());
+    let said = first.stderr_text();
+    assert!(said.contains("every hook was answered") && !said.contains("WARN"), "{said}");
+    let report = load.stop();
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert!(!second.events().is_empty(), "it took over the load");
 }
 
 /// How long it goes on: some seconds, or as many as this says.

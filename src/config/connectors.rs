@@ -6,12 +6,12 @@ use crate::flow::{Selection, claims::ClaimName};
 
 use super::{
     Pem, Secrets,
+    authentication::{Authentication, authentication},
     callers::rate_limit,
-    credentials::{self, Use},
     endpoint,
     fields::{Context, Entry, Fields, one_of},
     keys::{self, Kind},
-    model::{Basic, Connector, Endpoint, MissingAction, Name, Roots},
+    model::{Connector, Endpoint, MissingAction, Name, Roots, TlsVersion},
     ports::{count, duration, size},
     problem::{Wrong, quoted},
     secret::Secret,
@@ -80,17 +80,20 @@ fn whole<'t>(
     let connect_timeout = connect_timeout(cx, fields, timeout);
     let max_answer = fields.value(cx, "max_answer", size);
     let roots = roots(cx, fields, endpoint.as_ref());
+    let server_name = server_name(cx, fields, endpoint.as_ref());
+    let min_tls = min_tls(cx, fields, endpoint.as_ref());
     let rate_limit = rate_limit(cx, fields);
     let max_in_flight = count(cx, fields, "max_in_flight");
     let strict = fields.value(cx, "strict", |_, text| units::flag(text));
     let missing_action = missing_action(cx, fields, strict);
     let default_message = fields.value(cx, "default_message", message);
-    let (basic, code) = authentication?;
+    let Authentication { basic, certificates, code } = authentication?;
     Some(Connector {
         name,
         display_name: display_name?,
         endpoint: endpoint?,
         basic,
+        certificates,
         code,
         claims_to_send: Selection::to_send(&claims_to_send?, send_ui_locales?),
         claims_to_receive: Selection::to_receive(&claims_to_receive?),
@@ -98,6 +101,8 @@ fn whole<'t>(
         connect_timeout: connect_timeout?,
         max_answer: max_answer?,
         roots: roots?,
+        server_name: server_name?,
+        min_tls: min_tls?,
         rate_limit,
         max_in_flight: max_in_flight?,
         wait: wait?,
@@ -144,41 +149,6 @@ fn plain_text<'t>(cx: &mut Context<'t>, fields: &Fields<'t>, endpoint: Option<&E
     }
 }
 
-fn authentication<'t>(
-    cx: &mut Context<'t>,
-    parent: &Fields<'t>,
-    endpoint: Option<&Endpoint>,
-) -> Option<(Option<Basic>, Option<Secret>)> {
-    let entry = parent.get(cx, "authentication")?;
-    if let Value::Scalar(text) = &entry.node.value {
-        // Not quoted: it may be the secret itself.
-        if text != "none" {
-            let wrong = Wrong::new("this is no kind of authentication")
-                .help("write `none`, { basic: { username, password } }, { code: { env: NAME } }, or both");
-            cx.wrong_value(&entry, wrong);
-            return None;
-        }
-        return Some((None, None));
-    }
-    let fields = Fields::open(cx, &keys::AUTHENTICATION, &entry)?;
-    let (basic, code) = (fields.get(cx, "basic"), fields.get(cx, "code"));
-    if basic.is_none() && code.is_none() {
-        let wrong = Wrong::new("no authentication is stated")
-            .help("write `basic`, `code` or both, or `authentication: none`");
-        cx.wrong_key(&entry, wrong);
-        return None;
-    }
-    if let (Some(code), true) = (&code, endpoint.is_some_and(endpoint::has_code)) {
-        let wrong =
-            Wrong::new("`code` stands in the query of endpoint_url too").help("remove it from endpoint_url");
-        cx.wrong_key(code, wrong);
-    }
-    let basic = basic.map(|entry| credentials::basic(cx, &entry));
-    let code = code.map(|entry| credentials::secret(cx, &entry, Use::PasswordOrCode));
-    let whole = !matches!(basic, Some(None)) && !matches!(code, Some(None));
-    whole.then(|| (basic.flatten(), code.flatten()))
-}
-
 fn claims<'t>(cx: &mut Context<'t>, fields: &Fields<'t>, key: &str) -> Option<Vec<ClaimName>> {
     let entry = fields.get(cx, key)?;
     let mut names: Vec<ClaimName> = Vec::new();
@@ -221,12 +191,7 @@ fn connect_timeout<'t>(
 
 fn roots<'t>(cx: &mut Context<'t>, parent: &Fields<'t>, endpoint: Option<&Endpoint>) -> Option<Roots> {
     let Some(entry) = parent.get(cx, "roots") else { return Some(Roots::Webpki) };
-    if endpoint.is_some_and(|endpoint| !endpoint.tls) {
-        cx.wrong_key(
-            &entry,
-            Wrong::new("`roots` has no effect: the URL is not https").help("remove it, or write https"),
-        );
-    }
+    needs_tls(cx, &entry, "roots", endpoint);
     if let (Value::Scalar(_), Kind::WordOr(words, _)) = (&entry.node.value, entry.kind) {
         return cx.parsed(&entry, |text| one_of(words, text)).map(|_| Roots::Webpki);
     }
@@ -254,6 +219,31 @@ fn roots<'t>(cx: &mut Context<'t>, parent: &Fields<'t>, endpoint: Option<&Endpoi
             cx.wrong_value(&file, wrong);
             None
         }
+    }
+}
+
+fn server_name<'t>(cx: &mut Context<'t>, fields: &Fields<'t>, endpoint: Option<&Endpoint>) -> Option<String> {
+    let Some(entry) = fields.get(cx, "server_name") else {
+        return endpoint.map(|endpoint| endpoint.host.clone());
+    };
+    needs_tls(cx, &entry, "server_name", endpoint);
+    cx.parsed(&entry, endpoint::server_name)
+}
+
+fn min_tls<'t>(cx: &mut Context<'t>, fields: &Fields<'t>, endpoint: Option<&Endpoint>) -> Option<TlsVersion> {
+    if let Some(entry) = fields.get(cx, "min_tls") {
+        needs_tls(cx, &entry, "min_tls", endpoint);
+    }
+    let word = fields.word(cx, "min_tls")?;
+    Some(if word == "1.3" { TlsVersion::V1_3 } else { TlsVersion::V1_2 })
+}
+
+/// A key that says something about TLS.
+pub(super) fn needs_tls<'t>(cx: &mut Context<'t>, entry: &Entry<'t>, key: &str, endpoint: Option<&Endpoint>) {
+    if endpoint.is_some_and(|endpoint| !endpoint.tls) {
+        let wrong = Wrong::new(format!("`{key}` has no effect: the URL is not https"))
+            .help("remove it, or write https");
+        cx.wrong_key(entry, wrong);
     }
 }
 

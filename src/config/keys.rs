@@ -26,6 +26,8 @@ pub enum Choice {
     Free,
     /// One of these or several.
     AtLeastOne(&'static [&'static str]),
+    /// One of these or several, but not these two together.
+    AtLeastOneBut(&'static [&'static str], [&'static str; 2]),
     /// One of these and no other.
     ExactlyOne(&'static [&'static str]),
 }
@@ -226,6 +228,8 @@ pub static CONNECTOR: Section = Section {
         optional("connect_timeout", millis(1, HOUR), "longest time for name lookup, TCP and TLS together; 1ms to 1h, at most timeout; if left out 1s, or timeout where that is shorter"),
         default("max_answer", Kind::Size(1..=16 * MIB), "64KiB", "largest body of an answer; 1B to 16MiB"),
         default("roots", Kind::WordOr(&["webpki"], &ROOTS), "webpki", "authorities for the API's certificate: Mozilla's list, or a file"),
+        optional("server_name", Kind::DnsName, "DNS name to ask for in TLS and to find in the API's certificate; the host of endpoint_url if left out"),
+        default("min_tls", Kind::Word(&["1.2", "1.3"]), "1.2", "oldest version of TLS to speak: `1.2` or `1.3`"),
         default("plain_text", PLAIN_TEXT, "refused", "`allowed`: claims travel unencrypted beyond loopback"),
         optional("rate_limit", Kind::Section(&RATE_LIMIT), "how many calls it takes; no limit if left out"),
         default("max_in_flight", Kind::Count(1..=1_000_000), "64", "calls at a time in the whole process; 1 to 1000000"),
@@ -242,10 +246,22 @@ pub static CONNECTOR: Section = Section {
 pub static AUTHENTICATION: Section = Section {
     name: "authentication",
     keys: &[
-        optional("basic", Kind::Section(&BASIC), "HTTP Basic credentials"),
+        optional("basic", Kind::Section(&BASIC), "HTTP Basic credentials; not beside `certificate`"),
+        optional("certificate", Kind::OneOrMany(&Kind::Section(&CERTIFICATE)), "client certificates for TLS, one or a list; of those valid now the newest is shown"),
         optional("code", Kind::Secret, "key that is appended to the query as `code`"),
     ],
-    choice: Choice::AtLeastOne(&["basic", "code"]),
+    choice: Choice::AtLeastOneBut(&["basic", "certificate", "code"], ["basic", "certificate"]),
+};
+
+/// `certificate`: a certificate with its key.
+#[rustfmt::skip]
+pub static CERTIFICATE: Section = Section {
+    name: "certificate",
+    keys: &[
+        required("certificate", Kind::PemPath, "PEM file with the certificate, and its chain behind it"),
+        required("key", Kind::PemPath, "PEM file with its private key, not encrypted; may be the same file"),
+    ],
+    choice: Choice::Free,
 };
 
 /// `connectors.NAME.roots`
@@ -293,7 +309,7 @@ pub static ON_FAILURE: Section = Section {
 };
 
 /// Every section, for documentation.
-pub static ALL: [&Section; 15] = [
+pub static ALL: [&Section; 16] = [
     &ROOT,
     &LISTEN,
     &ADMIN,
@@ -305,6 +321,7 @@ pub static ALL: [&Section; 15] = [
     &RATE_LIMIT,
     &CONNECTOR,
     &AUTHENTICATION,
+    &CERTIFICATE,
     &ROOTS,
     &USER_FLOW,
     &HOOK,

@@ -33,6 +33,10 @@ pub enum Kind {
     Rate(RangeInclusive<u32>),
     /// Path of a file; relative to the configuration file's directory.
     Path,
+    /// Path of a PEM file that may hold a private key.
+    PemPath,
+    /// DNS name.
+    DnsName,
     /// Name of an environment variable.
     Variable,
     /// One of these words.
@@ -55,8 +59,8 @@ impl Kind {
     /// Whether a secret may stand at such a key or below it, so that nothing of its value may be shown.
     pub fn holds_secret(&self) -> bool {
         match self {
-            // A secret may have been written in place of a variable's name.
-            Self::Secret | Self::Url | Self::Variable => true,
+            // A secret may have been written in place of a variable's name, and a key in place of its path.
+            Self::Secret | Self::Url | Self::Variable | Self::PemPath => true,
             Self::Section(section) | Self::WordOr(_, section) => section.holds_secret(),
             Self::OneOrMany(kind) | Self::Named(kind) => kind.holds_secret(),
             _ => false,
@@ -79,6 +83,8 @@ impl Kind {
             Self::Count(_) => "a whole number",
             Self::Rate(_) => "a rate, such as 200/s",
             Self::Path => "the path of a file",
+            Self::PemPath => "the path of a PEM file",
+            Self::DnsName => "a DNS name, such as api.contoso.com",
             Self::Variable => "the name of an environment variable",
             Self::Word(_) => "a single word",
             Self::List(_, 0) => "a list, such as [displayName, city]; [] for none",

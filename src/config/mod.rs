@@ -7,6 +7,7 @@
 
 use std::{io, path::Path};
 
+mod authentication;
 mod callers;
 mod connectors;
 mod credentials;
@@ -31,8 +32,8 @@ mod units;
 
 pub use files::{Files, Pem};
 pub use model::{
-    Admin, Basic, Caller, Config, Connector, Endpoint, HeaderKey, Hook, Listen, MissingAction, Name, Per,
-    RateLimit, Roots, Shutdown, UserFlow,
+    Admin, Basic, Caller, Config, Connector, Endpoint, HeaderKey, Hook, KeyedCertificate, Listen,
+    MissingAction, Name, Per, RateLimit, Roots, Shutdown, TlsVersion, UserFlow,
 };
 pub use problem::{Place, Problem, Report, Severity};
 pub use secret::Secret;

@@ -168,6 +168,8 @@ pub struct Connector {
     pub endpoint: Endpoint,
     /// Basic credentials for it.
     pub basic: Option<Basic>,
+    /// Client certificates for it, in the order of the file. None where secrets were not read.
+    pub certificates: Vec<KeyedCertificate>,
     /// A code for it, sent as `?code=…`.
     pub code: Option<Secret>,
     /// Which claims leave.
@@ -182,6 +184,10 @@ pub struct Connector {
     pub max_answer: usize,
     /// Which authorities its certificate may come from.
     pub roots: Roots,
+    /// The name to ask for in TLS and to find in its certificate: a DNS name, or the address of its endpoint.
+    pub server_name: String,
+    /// The oldest version of TLS to speak with it.
+    pub min_tls: TlsVersion,
     /// How many calls it takes.
     pub rate_limit: Option<RateLimit>,
     /// Calls at a time in the whole process.
@@ -236,6 +242,24 @@ pub enum Roots {
     Webpki,
     /// The certificates of this file alone.
     File(Pem),
+}
+
+/// A certificate with its key, as files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyedCertificate {
+    /// The certificate, and its chain behind it.
+    pub certificate: Pem,
+    /// Its private key.
+    pub key: Pem,
+}
+
+/// `min_tls`: a version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    V1_2,
+    /// RFC 8446.
+    V1_3,
 }
 
 /// `missing_action`: what a 2xx answer without `action` means.

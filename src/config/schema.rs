@@ -78,6 +78,9 @@ fn section(of: &'static Section, step: Option<Step>) -> Map {
     match of.choice {
         Choice::Free => map,
         Choice::AtLeastOne(names) => map.with("anyOf", each(names)),
+        Choice::AtLeastOneBut(names, apart) => map
+            .with("anyOf", each(names))
+            .with("not", Map::default().with("required", apart.into_iter().collect::<Json>())),
         Choice::ExactlyOne(names) => map.with("oneOf", each(names)),
     }
 }
@@ -103,7 +106,8 @@ fn value(kind: &'static Kind, step: Option<Step>) -> Map {
         Kind::HeaderName => text(kind, patterns::HEADER_NAME),
         Kind::Claim => text(kind, patterns::CLAIM).with("maxLength", ClaimName::LONGEST),
         Kind::Name => text(kind, patterns::NAME).with("maxLength", Name::LONGEST),
-        Kind::Path => types(["string", "number", "boolean"]),
+        Kind::DnsName => text(kind, patterns::DNS_NAME).with("maxLength", 253_u64),
+        Kind::Path | Kind::PemPath => types(["string", "number", "boolean"]),
         // Nothing that YAML takes for a number can be a variable's name.
         Kind::Variable => patterned(types(["string", "boolean"]), kind, patterns::VARIABLE),
         Kind::Flag => patterned(types(["boolean", "string"]), kind, patterns::FLAG),
@@ -115,7 +119,7 @@ fn value(kind: &'static Kind, step: Option<Step>) -> Map {
         Kind::Duration(range) => patterned(map.with("type", "string"), kind, patterns::duration(range)),
         Kind::Size(range) => patterned(map.with("type", "string"), kind, patterns::size(range)),
         Kind::Rate(range) => patterned(map.with("type", "string"), kind, patterns::rate(range)),
-        Kind::Word(words) => map.with("enum", words.iter().copied().collect::<Json>()),
+        Kind::Word(words) => map.with("enum", as_read(words)),
         Kind::List(element, least) => {
             let map = map.with("type", "array").with("items", value(element, step));
             if *least == 0 { map } else { map.with("minItems", *least) }
@@ -167,6 +171,12 @@ fn definition(of: &Section, step: Option<Step>) -> String {
         Some(step) => format!("{step}.{}", of.name),
         None => of.name.to_owned(),
     }
+}
+
+/// Words as the reader takes them, and as an editor reads those that look like numbers.
+fn as_read(words: &[&str]) -> Json {
+    let numbers = words.iter().filter_map(|word| word.parse().ok()).map(Json::Decimal);
+    Json::List(words.iter().map(|word| Json::from(*word)).chain(numbers).collect())
 }
 
 fn reference(section: &Section, step: Option<Step>) -> Map {

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 pub(super) enum Json {
     Text(String),
     Number(u64),
+    Decimal(f64),
     Flag(bool),
     List(Vec<Self>),
     Map(Map),
@@ -82,6 +83,7 @@ impl Serialize for Json {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Decimal(number) => serializer.serialize_f64(*number),
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::List(items) => serializer.collect_seq(items),
             Self::Map(map) => map.serialize(serializer),

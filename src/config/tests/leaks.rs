@@ -46,6 +46,18 @@ const SECRETS: &[(&str, &str)] = &[
     ("authentication: none", "authentication: [S]"),
     ("authentication: none", "authentication: { code: S, basic: S }"),
     ("authentication: none", "authentication: { basic: { username: a, password: S }, S }"),
+    (
+        "authentication: none",
+        "authentication: { certificate: { certificate: x, key: \"-----BEGIN PRIVATE KEY-----\\nS\" } }",
+    ),
+    (
+        "authentication: none",
+        "authentication: { certificate: { certificate: \"-----BEGIN PRIVATE KEY-----\\nS\", key: x } }",
+    ),
+    (
+        "authentication: none",
+        "authentication: { certificate: { certificate: MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAS, key: x } }",
+    ),
     ("authentication: none", "authentication: none\n    password: S"),
     ("authentication: none", "authentication: none\n    autentication: { code: S }"),
     ("authentication: none", "authentication: none # S"),

@@ -112,6 +112,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("    basic: { username: entra, password: { env: CARGO_PKG_NAME } }", "    header: { name: X Key, value: { env: A } }", "/callers/entra/header"),
     ("authentication: none", "authentication: basic", "/connectors/check/authentication"),
     ("authentication: none", "authentication: { code: [{ env: A }] }", "/connectors/check/authentication"),
+    ("authentication: none", "authentication: { certificate: { certificate: a } }", "/connectors/check/authentication"),
+    ("authentication: none", "authentication: { certificate: [] }", "/connectors/check/authentication"),
+    ("authentication: none", "authentication: none\n    min_tls: 1.1", "/connectors/check/min_tls"),
+    ("authentication: none", "authentication: none\n    server_name: api.example:443", "/connectors/check/server_name"),
+    ("authentication: none", "authentication: none\n    server_name: api.example.", "/connectors/check/server_name"),
     // Claims and what happens without a decision.
     ("[displayName]", "displayName", "/connectors/check/claims_to_send"),
     ("[displayName]", "[[a]]", "/connectors/check/claims_to_send/0"),
@@ -197,7 +202,7 @@ fn which_keys_go_together_is_the_same_for_both() {
             &keys::AUTHENTICATION,
             "authentication: none",
             ["authentication: { ", " }"],
-            [basic, "{ env: A }", ""],
+            [basic, "{ certificate: a, key: b }", "{ env: A }"],
         ),
         (&keys::ON_FAILURE, "{ block: Try later. }", ["{ ", " }"], ["a", "b", ""]),
         (
@@ -211,7 +216,7 @@ fn which_keys_go_together_is_the_same_for_both() {
     for section in keys::ALL {
         let names = match section.choice {
             Choice::Free => continue,
-            Choice::AtLeastOne(names) | Choice::ExactlyOne(names) => names,
+            Choice::AtLeastOne(names) | Choice::AtLeastOneBut(names, _) | Choice::ExactlyOne(names) => names,
         };
         let (_, from, [before, after], values) =
             sections.iter().find(|(of, ..)| of.is(section)).expect("every section with a choice is here");
@@ -220,8 +225,11 @@ fn which_keys_go_together_is_the_same_for_both() {
             let written = names.iter().zip(values).enumerate().filter(|(bit, _)| chosen >> bit & 1 == 1);
             let written: Vec<String> = written.map(|(_, (name, value))| format!("{name}: {value}")).collect();
             let text = base.replace(from, &format!("{before}{}{after}", written.join(", ")));
+            let is_chosen =
+                |name| names.iter().position(|of| of == name).is_some_and(|bit| chosen >> bit & 1 == 1);
             let possible = match section.choice {
                 Choice::ExactlyOne(_) => written.len() == 1,
+                Choice::AtLeastOneBut(_, apart) => !written.is_empty() && !apart.iter().all(is_chosen),
                 _ => !written.is_empty(),
             };
             assert_eq!((takes(&text), reader_takes(&text)), (possible, possible), "{text}");
@@ -258,6 +266,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("{ block: Try later. }", "{ block: TEXT }", "[a \n\t\u{2028}\u{3000}]{0,3}|a{998,1002}"),
     ("{ env: CARGO_PKG_NAME }", "{ env: TEXT }", "[A-Ca0-9_.é -]{0,4}"),
     ("username: entra", "username: TEXT", "[a: \n\u{7f}\u{80}é]{0,3}"),
+    ("authentication: none", "authentication: none\n    server_name: TEXT", "[Aa_.é-]{0,5}|[a.]{251,255}"),
     ("  sign-up:\n", "  TEXT:\n", "[A-Ca-c0-9_./é -]{0,4}|[.]{1,3}|a{78,82}"),
     ("[displayName]", "[TEXT]", "[a\u{1}\u{80} é.]{0,3}|a{254,258}"),
 ];

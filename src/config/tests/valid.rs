@@ -26,15 +26,19 @@ proptest! {
 
 /// A map on one line, with the keys that must be there and some of the others.
 fn map(of: &'static Section, step: Option<Step>) -> BoxedStrategy<String> {
-    let (choice, most) = match of.choice {
-        Choice::Free => (&[][..], 0),
-        Choice::AtLeastOne(names) => (names, names.len()),
-        Choice::ExactlyOne(names) => (names, 1),
+    let (choice, most, apart) = match of.choice {
+        Choice::Free => (&[][..], 0, ["", ""]),
+        Choice::AtLeastOne(names) => (names, names.len(), ["", ""]),
+        Choice::AtLeastOneBut(names, apart) => (names, names.len(), apart),
+        Choice::ExactlyOne(names) => (names, 1, ["", ""]),
     };
     let choice: Vec<&str> = choice.iter().copied().filter(|name| is_possible(name, step)).collect();
     let (most, least) = (most.min(choice.len()), usize::from(!choice.is_empty()));
     let chosen = sample::subsequence(choice.clone(), least..=most);
-    let keys = chosen.prop_flat_map(move |chosen| {
+    let keys = chosen.prop_flat_map(move |mut chosen| {
+        if apart.iter().all(|name| chosen.contains(name)) {
+            chosen.retain(|name| *name != apart[0]);
+        }
         let entries = of.keys.iter().map(|key| {
             let entry = value(of, key, step).prop_map(|value| Some(format!("{}: {value}", key.name)));
             if key.presence == Presence::Required || chosen.contains(&key.name) {
@@ -106,7 +110,8 @@ fn of_kind(kind: &'static Kind, step: Option<Step>) -> BoxedStrategy<String> {
         Kind::Size(_) => one_of(&["1B", "16777216B", "16384KiB", "16MiB", "\"064KiB\""]),
         Kind::Count(_) => one_of(&["1", "1000000", "\"7\"", "0042"]),
         Kind::Rate(_) => one_of(&["1/s", "1000000/m", "'05/s'"]),
-        Kind::Path => one_of(&["corp.pem", "/run/secrets/a b", "12", "1.5", "true"]),
+        Kind::DnsName => one_of(&["api.contoso.com", "localhost", "\"A_b.c-d\"", "true", "1e5"]),
+        Kind::Path | Kind::PemPath => one_of(&["corp.pem", "/run/secrets/a b", "12", "1.5", "true"]),
         Kind::Variable => one_of(&["A", "_a1", "true"]),
         Kind::Word(words) => one_of(words),
         Kind::List(..) => list(CLAIMS, 0),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    config::{Endpoint, Name, Roots},
+    config::{Endpoint, Name, Roots, TlsVersion},
     flow::{Given, OnFailure, Selection, claims::ClaimName},
 };
 
@@ -24,6 +24,7 @@ pub(in crate::connector) fn connector() -> Connector {
             query: None,
         },
         basic: None,
+        certificates: Vec::new(),
         code: None,
         claims_to_send: Selection::to_send(&[], true),
         claims_to_receive: Selection::to_receive(&received),
@@ -31,6 +32,8 @@ pub(in crate::connector) fn connector() -> Connector {
         connect_timeout: Duration::from_secs(1),
         max_answer: 65_536,
         roots: Roots::Webpki,
+        server_name: "127.0.0.1".to_owned(),
+        min_tls: TlsVersion::V1_2,
         rate_limit: None,
         max_in_flight: 64,
         wait: Duration::from_millis(50),

@@ -23,7 +23,7 @@ use crate::{
     },
     limits::{InFlight, Rate},
     telemetry::{ConnectorMetrics, Direction, Metrics},
-    tls::{ClientTls, TlsSetupError},
+    tls::{ClientSettings, ClientTls, TlsSetupError, Validity},
     upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Pool, Target, Trust},
 };
 
@@ -101,6 +101,11 @@ impl Api {
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         self.config.name.as_str()
+    }
+
+    /// When its client certificates are valid, in the order of the configuration.
+    pub fn certificates(&self) -> impl Iterator<Item = Validity> {
+        self.target.tls.iter().flat_map(ClientTls::validities)
     }
 }
 
@@ -204,7 +209,7 @@ impl Connector {
 
 fn target(config: &config::Connector) -> Result<Target, TlsSetupError> {
     let endpoint = &config.endpoint;
-    let tls = if endpoint.tls { Some(ClientTls::new(&config.roots, &endpoint.host)?) } else { None };
+    let tls = if endpoint.tls { Some(ClientTls::new(&tls_settings(config))?) } else { None };
     Ok(Target {
         host: endpoint.host.clone(),
         port: endpoint.port,
@@ -219,6 +224,16 @@ fn target(config: &config::Connector) -> Result<Target, TlsSetupError> {
     })
 }
 
+fn tls_settings(config: &config::Connector) -> ClientSettings<'_> {
+    ClientSettings {
+        connector: config.name.as_str(),
+        roots: &config.roots,
+        server_name: &config.server_name,
+        min_version: config.min_tls,
+        certificates: &config.certificates,
+    }
+}
+
 /// Whether both make connections in the same way, to the same place, under the same identity. Each key of a connector
 /// stands here, on one side or the other.
 fn has_same_target(one: &config::Connector, other: &config::Connector) -> bool {
@@ -228,6 +243,9 @@ fn has_same_target(one: &config::Connector, other: &config::Connector) -> bool {
         max_answer,
         max_in_flight,
         roots,
+        server_name,
+        min_tls,
+        certificates,
         // What is asked and what is made of the answer, not how it is reached.
         name: _,
         display_name: _,
@@ -243,7 +261,8 @@ fn has_same_target(one: &config::Connector, other: &config::Connector) -> bool {
         default_message: _,
     } = one;
     (tls, host, port) == (&other.endpoint.tls, &other.endpoint.host, &other.endpoint.port)
-        && roots == &other.roots
+        && (roots, certificates) == (&other.roots, &other.certificates)
+        && (server_name, min_tls) == (&other.server_name, &other.min_tls)
         && (connect_timeout, max_answer, max_in_flight)
             == (&other.connect_timeout, &other.max_answer, &other.max_in_flight)
 }

@@ -58,7 +58,7 @@ pub enum Reason {
     Deadline,
     /// The API answered 429.
     Status429,
-    /// The API answered 401 or 403 to our credentials.
+    /// The API answered 401 or 403 to our credentials, or refused our certificate in TLS.
     CredentialsRefused,
     /// The API answered 3xx, which is never followed.
     Redirect,
@@ -164,7 +164,7 @@ impl Reason {
         match self {
             Self::Dns => row("dns", Api, 502, true, Anywhere, "the host of endpoint_url does not resolve from here"),
             Self::Refused => row("refused", Api, 502, true, Anywhere, "nothing accepts connections at endpoint_url"),
-            Self::Tls => row("tls", Api, 502, true, Anywhere, "the TLS handshake failed: see the diagnostic log for the certificate or alert"),
+            Self::Tls => row("tls", Api, 502, true, Anywhere, "the TLS handshake failed: see the diagnostic log for the certificate or alert, and what to do"),
             Self::Reset => row("reset", Api, 502, true, Anywhere, "the API closed the connection without an answer"),
             Self::CutOff => row("cut_off", Api, 502, true, Anywhere, "the API closed the connection inside its answer"),
             Self::Status5xx => row("status_5xx", Api, 502, true, Anywhere, "the API answered 5xx: look into its own log"),
@@ -173,7 +173,7 @@ impl Reason {
             Self::BodyTimeout => row("body_timeout", Api, 504, true, Anywhere, "the API began its answer and did not end it within timeout"),
             Self::Deadline => row("deadline", Api, 504, true, Anywhere, "answer_within passed: waiting, connecting and the API together took too long"),
             Self::Status429 => row("status_429", Api, 503, false, Anywhere, "the API limits our rate: lower the connector's rate_limit or raise the API's"),
-            Self::CredentialsRefused => row("credentials_refused", Configuration, 502, false, Anywhere, "the API answered 401 or 403: check the connector's authentication"),
+            Self::CredentialsRefused => row("credentials_refused", Configuration, 502, false, Anywhere, "the API answered 401 or 403, or refused the client certificate: check the connector's authentication; for a certificate see the diagnostic log"),
             Self::Redirect => row("redirect", Configuration, 502, false, Anywhere, "the API redirects: put the final URL into endpoint_url"),
             Self::Status4xx => row("status_4xx", Configuration, 502, false, Anywhere, "the API answered another 4xx: check path and method of endpoint_url"),
             Self::Contract(rule) => row(rule.as_str(), Api, 502, false, if rule.leaves_answer_unread() { Never } else { Anywhere }, rule.hint()),

@@ -8,7 +8,10 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::CertifiedKey,
 };
-use x509_cert::{Certificate, der::Decode};
+use x509_cert::{
+    Certificate,
+    der::{DateTime, Decode},
+};
 
 use crate::config::Pem;
 
@@ -149,6 +152,14 @@ impl Validity {
             not_before: validity.not_before.to_system_time(),
             not_after: validity.not_after.to_system_time(),
         }
+    }
+}
+
+impl fmt::Display for Validity {
+    /// Both ends as RFC 3339 writes them, in UTC.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = |time| DateTime::from_system_time(time).map_err(|_| fmt::Error);
+        write!(f, "from {} until {}", end(self.not_before)?, end(self.not_after)?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     io,
     mem::MaybeUninit,
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use socket2::SockRef;
@@ -16,13 +16,26 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
+use super::{Fault, asked::Asked};
+
 /// A connection to an API.
 #[derive(Debug)]
 pub enum Stream {
     /// Without TLS.
     Plain(TcpStream),
     /// With TLS. Boxed: its state is over a kilobyte, and the pool moves connections around.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Encrypted>),
+}
+
+/// A connection with TLS.
+#[derive(Debug)]
+pub struct Encrypted {
+    tls: TlsStream<TcpStream>,
+    /// Which of the client's identities made it.
+    identity: usize,
+    asked: Asked,
+    /// A byte of data has come.
+    settled: bool,
 }
 
 /// What an idle connection shows.
@@ -46,7 +59,7 @@ impl Stream {
     pub async fn condition(&mut self) -> Condition {
         let inside = match self {
             Self::Plain(_) => Condition::Quiet,
-            Self::Tls(tls) => take_in(tls).await,
+            Self::Tls(encrypted) => take_in(&mut encrypted.tls).await,
         };
         if inside == Condition::Quiet { self.condition_in_kernel() } else { inside }
     }
@@ -64,8 +77,25 @@ impl Stream {
     fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(encrypted) => encrypted.tls.get_ref().0,
         }
+    }
+}
+
+impl Encrypted {
+    pub(super) fn new(tls: TlsStream<TcpStream>, identity: usize, asked: Asked) -> Self {
+        Self { tls, identity, asked, settled: false }
+    }
+
+    pub(super) fn identity(&self) -> usize {
+        self.identity
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = ready!(Pin::new(&mut self.tls).poll_read(cx, buf));
+        self.settled |= buf.filled().len() > before;
+        Poll::Ready(read.map_err(|error| Fault::complete(error, self.asked, self.settled)))
     }
 }
 
@@ -90,7 +120,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Tls(encrypted) => encrypted.poll_read(cx, buf),
         }
     }
 }
@@ -99,21 +129,21 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::Tls(encrypted) => Pin::new(&mut encrypted.tls).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Tls(encrypted) => Pin::new(&mut encrypted.tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Tls(encrypted) => Pin::new(&mut encrypted.tls).poll_shutdown(cx),
         }
     }
 }

@@ -4,7 +4,10 @@ use std::{io::Write as _, net, sync::mpsc, thread};
 
 use tokio::net::TcpStream;
 
-use super::{testing::Authority, *};
+use super::{
+    testing::{Authority, client},
+    *,
+};
 use crate::config::{Pem, Roots, Secret};
 
 #[test]
@@ -23,7 +26,7 @@ fn a_wrong_file_of_roots_is_told_apart_and_never_quoted() {
     for (content, expected) in cases {
         let contents = Secret::new(content.as_bytes().to_vec());
         let roots = Roots::File(Pem { path: "roots.pem".into(), contents });
-        let error = ClientTls::new(&roots, "api.example").unwrap_err();
+        let error = client(&roots, "api.example").unwrap_err();
         assert!(expected(&error), "{content:?}: {error:?}");
         let texts = [error.to_string(), format!("{error:?}")];
         assert!(texts.iter().all(|text| !text.contains("c2VjcmV0") && !text.contains("secret")), "{texts:?}");
@@ -37,7 +40,7 @@ fn a_host_is_a_name_or_an_address() {
         for (host, valid) in
             [("api.example", true), ("192.0.2.1", true), ("::1", true), ("a b", false), ("", false)]
         {
-            assert_eq!(ClientTls::new(&roots, host).is_ok(), valid, "{host:?}");
+            assert_eq!(client(&roots, host).is_ok(), valid, "{host:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Detail, SystemFault, Target, Until, WireFailure};
+use super::{Detail, SystemFault, Target, Until, WireFailure, failure::of_tls};
 use crate::{
     flow::Reason,
     tls::{Fault, Stream},
@@ -41,7 +41,7 @@ async fn establish(target: &Target, end: Instant) -> Result<Stream, (Reason, Det
         None => Ok(Stream::Plain(tcp)),
         Some(tls) => tls.connect(tcp).await.map_err(|error| {
             if let Some(fault) = Fault::of(&error) {
-                return (Reason::Tls, Detail::Tls(fault));
+                return of_tls(fault);
             }
             let closed = error.kind() == io::ErrorKind::UnexpectedEof;
             if closed { (Reason::Tls, Detail::Closed) } else { of_system(&error, Reason::Tls) }

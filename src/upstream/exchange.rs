@@ -13,7 +13,9 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::{Answer, Buffer, Defect, Detail, SystemFault, Until, WireFailure, reader::Reader};
+use super::{
+    Answer, Buffer, Defect, Detail, SystemFault, Until, WireFailure, failure::of_tls, reader::Reader,
+};
 use crate::{flow::Reason, tls::Fault};
 
 /// What [`run`] brings back.
@@ -130,7 +132,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
             // How TLS reports a close that was not announced (RFC 8446 section 6.1): anyone may have cut it there.
             Trouble::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => (broken, Detail::Closed),
             Trouble::Io(error) => match Fault::of(&error) {
-                Some(fault) => (Reason::Tls, Detail::Tls(fault)),
+                Some(fault) if begun => (Reason::Tls, Detail::Tls(fault)),
+                Some(fault) => of_tls(fault),
                 None => (broken, Detail::Io(SystemFault::of(&error))),
             },
         };

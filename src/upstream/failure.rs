@@ -84,6 +84,22 @@ pub enum Detail {
     Answer(Defect),
 }
 
+impl Detail {
+    /// What an operator can do beyond the hint of the reason.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Tls(fault) => fault.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// What TLS' word means where nothing of an answer has arrived.
+pub(super) fn of_tls(fault: Fault) -> (Reason, Detail) {
+    let reason = if fault.refuses_client_certificate() { Reason::CredentialsRefused } else { Reason::Tls };
+    (reason, Detail::Tls(fault))
+}
+
 impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

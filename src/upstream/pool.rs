@@ -148,7 +148,7 @@ impl Pool {
     fn put(&self, mut connection: Connection) {
         connection.buffer.reset();
         let since = Instant::now();
-        if self.target.max_idle == 0 || self.target.trust.is_lost(since) {
+        if self.target.max_idle == 0 || self.target.trust.is_lost(since) || self.is_retired(&connection) {
             return;
         }
         let mut idle = self.lock();
@@ -165,8 +165,14 @@ impl Pool {
 
     fn is_over(&self, entry: &Idle, now: Instant) -> bool {
         self.target.trust.is_lost(now)
+            || self.is_retired(&entry.connection)
             || now.saturating_duration_since(entry.since) >= self.target.idle_timeout
             || now.saturating_duration_since(entry.connection.born) >= self.target.max_age
+    }
+
+    /// Whether it was made with a certificate that is no longer the one to show.
+    fn is_retired(&self, connection: &Connection) -> bool {
+        self.target.tls.as_ref().is_some_and(|tls| !tls.is_current(&connection.stream))
     }
 
     /// A panic elsewhere leaves the queue whole: every change to it is one call.

@@ -13,18 +13,15 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::api::{Api, REQUEST, ok, read_request, soon, write};
 use crate::{
     flow::Reason,
-    tls::{
-        ClientTls,
-        testing::{Authority, VERSIONS},
-    },
+    tls::testing::{Authority, VERSIONS, client},
     upstream::{Detail, Partial, Pool, Until},
 };
 
-const NAME: &str = "api.example";
+pub(super) const NAME: &str = "api.example";
 const LATER: i32 = 4000;
 
 /// An API with TLS that runs `script` for each connection whose handshake succeeds.
-async fn start<F>(
+pub(super) async fn start<F>(
     acceptor: TlsAcceptor,
     script: impl Fn(usize, TlsStream<TcpStream>) -> F + Clone + Send + Sync + 'static,
 ) -> Api
@@ -43,7 +40,7 @@ where
 }
 
 fn pool(api: &Api, authority: &Authority) -> Pool {
-    let tls = ClientTls::new(&authority.roots(), NAME).unwrap();
+    let tls = client(&authority.roots(), NAME).unwrap();
     Pool::new(Arc::new(api.target(Some(tls))))
 }
 
@@ -78,7 +75,7 @@ async fn a_new_connection_resumes_the_session_of_an_earlier_one() {
             write(&mut tls, &ok(&format!("{:?}", kind.unwrap()))).await;
         })
         .await;
-        let tls = ClientTls::new(&authority.roots(), NAME).unwrap();
+        let tls = client(&authority.roots(), NAME).unwrap();
         for expected in ["Full", "Resumed"] {
             let pool = Pool::new(Arc::new(api.target(Some(tls.clone()))));
             let answer = pool.exchange(REQUEST, soon()).await.unwrap();
@@ -116,16 +113,21 @@ async fn records_without_data_behind_an_answer_do_not_cost_the_connection() {
 #[tokio::test]
 async fn a_certificate_that_does_not_verify_is_a_tls_failure_before_anything_is_sent() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let cases = [
-        ("another name", authority.server("other.example", &VERSIONS, LATER)),
-        ("another authority", stranger.server(NAME, &VERSIONS, LATER)),
-        ("expired", authority.server(NAME, &VERSIONS, 2021)),
-    ];
-    for (name, acceptor) in cases {
-        let api = start(acceptor, |_, _| async { panic!("the handshake must fail") }).await;
-        let failure = pool(&api, &authority).exchange(REQUEST, soon()).await.unwrap_err();
-        assert_eq!((failure.reason, failure.sent, failure.reused), (Reason::Tls, false, false), "{name}");
-        assert!(matches!(failure.detail, Detail::Tls(_)), "{name}: {failure:?}");
+    for version in VERSIONS {
+        let versions = [version];
+        let cases = [
+            (authority.server("other.example", &versions, LATER), "not valid for name", "server_name"),
+            (stranger.server(NAME, &versions, LATER), "UnknownIssuer", "`roots`"),
+            (authority.server(NAME, &versions, 2021), "certificate expired", "renewed"),
+        ];
+        for (acceptor, text, hint) in cases {
+            let api = start(acceptor, |_, _| async { panic!("the handshake must fail") }).await;
+            let failure = pool(&api, &authority).exchange(REQUEST, soon()).await.unwrap_err();
+            assert_eq!((failure.reason, failure.sent, failure.reused), (Reason::Tls, false, false), "{text}");
+            assert!(matches!(failure.detail, Detail::Tls(_)), "{failure:?}");
+            assert!(failure.detail.to_string().contains(text), "{failure}");
+            assert!(failure.detail.hint().unwrap().contains(hint), "{failure:?}");
+        }
     }
 }
 
@@ -145,17 +147,6 @@ async fn a_server_without_tls_is_a_tls_failure() {
 }
 
 #[tokio::test]
-async fn an_alert_in_place_of_the_answer_is_a_tls_failure() {
-    // A server of TLS 1.3 that wants a client certificate says so only after the client's side of the handshake.
-    let authority = Authority::new();
-    let api =
-        start(authority.demanding_server(NAME), |_, _| async { panic!("the handshake must fail") }).await;
-    let failure = pool(&api, &authority).exchange(REQUEST, soon()).await.unwrap_err();
-    assert_eq!(failure.reason, Reason::Tls, "{failure:?}");
-    assert!(failure.partial.is_none());
-}
-
-#[tokio::test]
 async fn the_handshake_is_within_the_time_to_connect() {
     let api = Api::start(|_, tcp| async move {
         sleep(Duration::from_secs(20)).await;
@@ -163,7 +154,7 @@ async fn the_handshake_is_within_the_time_to_connect() {
     })
     .await;
     let authority = Authority::new();
-    let tls = ClientTls::new(&authority.roots(), NAME).unwrap();
+    let tls = client(&authority.roots(), NAME).unwrap();
     let mut target = api.target(Some(tls));
     target.connect_timeout = Duration::from_millis(200);
     let pool = Pool::new(Arc::new(target));

@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    io,
+    io::{self, Read as _},
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
@@ -36,6 +36,8 @@ pub struct Encrypted {
     asked: Asked,
     /// A byte of data has come.
     settled: bool,
+    /// What ended the session, while data that came before it is still to be read.
+    ended: Option<io::Error>,
 }
 
 /// What an idle connection shows.
@@ -59,7 +61,7 @@ impl Stream {
     pub async fn condition(&mut self) -> Condition {
         let inside = match self {
             Self::Plain(_) => Condition::Quiet,
-            Self::Tls(encrypted) => take_in(&mut encrypted.tls).await,
+            Self::Tls(encrypted) => take_in(encrypted).await,
         };
         if inside == Condition::Quiet { self.condition_in_kernel() } else { inside }
     }
@@ -84,7 +86,7 @@ impl Stream {
 
 impl Encrypted {
     pub(super) fn new(tls: TlsStream<TcpStream>, identity: usize, asked: Asked) -> Self {
-        Self { tls, identity, asked, settled: false }
+        Self { tls, identity, asked, settled: false, ended: None }
     }
 
     pub(super) fn identity(&self) -> usize {
@@ -93,20 +95,39 @@ impl Encrypted {
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = ready!(Pin::new(&mut self.tls).poll_read(cx, buf));
+        let read = match self.ended.take() {
+            Some(error) => Err(error),
+            None => ready!(Pin::new(&mut self.tls).poll_read(cx, buf)),
+        };
+        if let Err(error) = read {
+            // The library tells an alert before the data that came with it, and an answer must not be lost by that.
+            self.take_decrypted(buf);
+            if buf.filled().len() == before {
+                return Poll::Ready(Err(Fault::complete(error, self.asked, self.settled)));
+            }
+            self.ended = Some(error);
+        }
         self.settled |= buf.filled().len() > before;
-        Poll::Ready(read.map_err(|error| Fault::complete(error, self.asked, self.settled)))
+        Poll::Ready(Ok(()))
+    }
+
+    fn take_decrypted(&mut self, buf: &mut ReadBuf<'_>) {
+        let mut reader = self.tls.get_mut().1.reader();
+        // An error means that there is nothing left.
+        if let Ok(count) = reader.read(buf.initialize_unfilled()) {
+            buf.advance(count);
+        }
     }
 }
 
 /// What TLS shows, having taken in what the runtime knows to have come.
-async fn take_in(tls: &mut TlsStream<TcpStream>) -> Condition {
+async fn take_in(encrypted: &mut Encrypted) -> Condition {
     // The task's budget is set aside: with none left, nothing would be taken in, and a ticket cost the connection.
     unconstrained(poll_fn(|_| {
         let mut byte = [MaybeUninit::uninit(); 1];
         let mut byte = ReadBuf::uninit(&mut byte);
         let mut context = Context::from_waker(Waker::noop());
-        let read = Pin::new(&mut *tls).poll_read(&mut context, &mut byte);
+        let read = encrypted.poll_read(&mut context, &mut byte);
         Poll::Ready(match read {
             Poll::Pending => Condition::Quiet,
             Poll::Ready(Ok(())) if !byte.filled().is_empty() => Condition::Speaks,

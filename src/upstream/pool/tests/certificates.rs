@@ -196,10 +196,14 @@ async fn what_an_alert_means_depends_on_what_came_before() {
     let own = [authority.client_certificate(7, 2020, LATER)];
     let (asking, silent) =
         (authority.demanding_server(NAME, &VERSIONS[..1]), authority.server(NAME, &VERSIONS[..1], LATER));
+    let begun = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe";
     let cases = [
         // Behind a request for a certificate, and in place of an answer, it refuses what was shown.
         (&asking, "", 40, Reason::CredentialsRefused),
         (&silent, "", 40, Reason::Tls),
+        (&asking, begun, 40, Reason::Tls),
+        // An answer that has begun is no refusal of a certificate any more.
+        (&asking, begun, 49, Reason::Tls),
         (&asking, "", 51, Reason::CredentialsRefused),
         (&silent, "", 51, Reason::Tls),
         // Of something else.

@@ -13,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::api::{Api, REQUEST, ok, read_request, soon, write};
 use crate::{
     flow::Reason,
-    tls::testing::{Authority, VERSIONS, client},
+    tls::testing::{Authority, VERSIONS, client, end_with_alert},
     upstream::{Detail, Partial, Pool, Until},
 };
 
@@ -143,6 +143,24 @@ async fn a_server_without_tls_is_a_tls_failure() {
         let failure = pool(&api, &Authority::new()).exchange(REQUEST, soon()).await.unwrap_err();
         assert_eq!((failure.reason, failure.sent), (Reason::Tls, false));
         assert_eq!(matches!(failure.detail, Detail::Tls(_)), detail_is_tls, "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_came_with_an_alert_is_not_lost() {
+    let authority = Authority::new();
+    let refusal = r#"{"version":"1.0.0","action":"ShowBlockPage","userMessage":"No."}"#;
+    let api = start(authority.server(NAME, &VERSIONS[..1], LATER), move |_, mut tls| async move {
+        read_request(&mut tls).await;
+        write(&mut tls, &ok(refusal)).await;
+        let _open = end_with_alert(tls, 80).await;
+        sleep(Duration::from_secs(5)).await;
+    })
+    .await;
+    let pool = pool(&api, &authority);
+    for _ in 0..2 {
+        let answer = pool.exchange(REQUEST, soon()).await.unwrap();
+        assert_eq!((answer.body.as_slice(), answer.reused), (refusal.as_bytes(), false));
     }
 }
 

@@ -96,7 +96,7 @@ fn certificates<'t>(cx: &mut Context<'t>, entry: &Entry<'t>) -> Option<Vec<Keyed
 
 /// Where the certificate is and where its key is.
 fn paths<'t>(cx: &mut Context<'t>, entry: &Entry<'t>) -> Option<[(Entry<'t>, PathBuf); 2]> {
-    let fields = Fields::open(cx, &keys::CERTIFICATE, entry)?;
+    let fields = Fields::open(cx, &keys::CLIENT_CERTIFICATE, entry)?;
     let [certificate, key] = ["certificate", "key"].map(|name| {
         let entry = fields.get(cx, name)?;
         let path = cx.parsed(&entry, path)?;

@@ -247,19 +247,19 @@ pub static AUTHENTICATION: Section = Section {
     name: "authentication",
     keys: &[
         optional("basic", Kind::Section(&BASIC), "HTTP Basic credentials; not beside `certificate`"),
-        optional("certificate", Kind::OneOrMany(&Kind::Section(&CERTIFICATE)), "client certificates for TLS, one or a list; of those valid now the newest is shown"),
+        optional("certificate", Kind::OneOrMany(&Kind::Section(&CLIENT_CERTIFICATE)), "client certificates for TLS, one or a list; of those valid now the newest is shown"),
         optional("code", Kind::Secret, "key that is appended to the query as `code`"),
     ],
     choice: Choice::AtLeastOneBut(&["basic", "certificate", "code"], ["basic", "certificate"]),
 };
 
-/// `certificate`: a certificate with its key.
+/// `connectors.NAME.authentication.certificate`
 #[rustfmt::skip]
-pub static CERTIFICATE: Section = Section {
-    name: "certificate",
+pub static CLIENT_CERTIFICATE: Section = Section {
+    name: "authentication.certificate",
     keys: &[
-        required("certificate", Kind::PemPath, "PEM file with the certificate, and its chain behind it"),
-        required("key", Kind::PemPath, "PEM file with its private key, not encrypted; may be the same file"),
+        required("certificate", Kind::KeyFile, "PEM file with the certificate, and its chain behind it"),
+        required("key", Kind::KeyFile, "PEM file with its private key, not encrypted; may be the same file"),
     ],
     choice: Choice::Free,
 };
@@ -321,7 +321,7 @@ pub static ALL: [&Section; 16] = [
     &RATE_LIMIT,
     &CONNECTOR,
     &AUTHENTICATION,
-    &CERTIFICATE,
+    &CLIENT_CERTIFICATE,
     &ROOTS,
     &USER_FLOW,
     &HOOK,

@@ -33,8 +33,8 @@ pub enum Kind {
     Rate(RangeInclusive<u32>),
     /// Path of a file; relative to the configuration file's directory.
     Path,
-    /// Path of a PEM file that may hold a private key.
-    PemPath,
+    /// The same, of a file that may hold a private key.
+    KeyFile,
     /// DNS name.
     DnsName,
     /// Name of an environment variable.
@@ -60,7 +60,7 @@ impl Kind {
     pub fn holds_secret(&self) -> bool {
         match self {
             // A secret may have been written in place of a variable's name, and a key in place of its path.
-            Self::Secret | Self::Url | Self::Variable | Self::PemPath => true,
+            Self::Secret | Self::Url | Self::Variable | Self::KeyFile => true,
             Self::Section(section) | Self::WordOr(_, section) => section.holds_secret(),
             Self::OneOrMany(kind) | Self::Named(kind) => kind.holds_secret(),
             _ => false,
@@ -83,7 +83,7 @@ impl Kind {
             Self::Count(_) => "a whole number",
             Self::Rate(_) => "a rate, such as 200/s",
             Self::Path => "the path of a file",
-            Self::PemPath => "the path of a PEM file",
+            Self::KeyFile => "the path of a PEM file",
             Self::DnsName => "a DNS name, such as api.contoso.com",
             Self::Variable => "the name of an environment variable",
             Self::Word(_) => "a single word",

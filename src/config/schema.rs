@@ -107,7 +107,7 @@ fn value(kind: &'static Kind, step: Option<Step>) -> Map {
         Kind::Claim => text(kind, patterns::CLAIM).with("maxLength", ClaimName::LONGEST),
         Kind::Name => text(kind, patterns::NAME).with("maxLength", Name::LONGEST),
         Kind::DnsName => text(kind, patterns::DNS_NAME).with("maxLength", 253_u64),
-        Kind::Path | Kind::PemPath => types(["string", "number", "boolean"]),
+        Kind::Path | Kind::KeyFile => types(["string", "number", "boolean"]),
         // Nothing that YAML takes for a number can be a variable's name.
         Kind::Variable => patterned(types(["string", "boolean"]), kind, patterns::VARIABLE),
         Kind::Flag => patterned(types(["boolean", "string"]), kind, patterns::FLAG),

@@ -3,6 +3,7 @@
 mod bodies;
 mod callers;
 mod claims;
+mod client_certificates;
 mod commands;
 mod connections;
 mod decisions;

@@ -111,7 +111,7 @@ fn of_kind(kind: &'static Kind, step: Option<Step>) -> BoxedStrategy<String> {
         Kind::Count(_) => one_of(&["1", "1000000", "\"7\"", "0042"]),
         Kind::Rate(_) => one_of(&["1/s", "1000000/m", "'05/s'"]),
         Kind::DnsName => one_of(&["api.contoso.com", "localhost", "\"A_b.c-d\"", "true", "1e5"]),
-        Kind::Path | Kind::PemPath => one_of(&["corp.pem", "/run/secrets/a b", "12", "1.5", "true"]),
+        Kind::Path | Kind::KeyFile => one_of(&["corp.pem", "/run/secrets/a b", "12", "1.5", "true"]),
         Kind::Variable => one_of(&["A", "_a1", "true"]),
         Kind::Word(words) => one_of(words),
         Kind::List(..) => list(CLAIMS, 0),

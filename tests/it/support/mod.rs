@@ -4,11 +4,13 @@
 // A toolbox: which of its tools are in use changes with the tests.
 #![allow(dead_code)]
 
+mod certificates;
 pub(crate) mod client;
 mod config_text;
 pub(crate) mod gateway;
 pub(crate) mod load;
 pub(crate) mod metrics;
+pub(crate) mod openssl;
 mod parts;
 pub(crate) mod peers;
 pub(crate) mod play;
@@ -21,6 +23,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
+pub(crate) use certificates::Certificates;
 pub(crate) use client::{Client, Request, Response};
 pub(crate) use config_text::{CALLER, CONNECTOR, ConfigText, FLOW, PASSWORD};
 pub(crate) use gateway::{Gateway, claimgate};

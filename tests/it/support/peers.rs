@@ -26,6 +26,11 @@ pub(crate) fn without_curl() -> bool {
     without("curl", "CLAIMGATE_WITHOUT_CURL")
 }
 
+/// Whether to go without openssl: `CLAIMGATE_WITHOUT_OPENSSL=1`.
+pub(crate) fn without_openssl() -> bool {
+    without("openssl", "CLAIMGATE_WITHOUT_OPENSSL")
+}
+
 fn without(peer: &str, variable: &str) -> bool {
     let without = std::env::var_os(variable).is_some_and(|value| value == "1");
     if without {
@@ -169,7 +174,8 @@ fn configuration(directory: &Path, port: u16, directives: &str) -> String {
     text + &server
 }
 
-fn write_certificates(directory: &Path) {
+/// `ca.pem`, and `server.pem` with `server.key` for `localhost`.
+pub(super) fn write_certificates(directory: &Path) {
     let mut parameters = CertificateParams::default();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     // OpenSSL takes a certificate whose subject is that of its issuer for a self-signed one.

@@ -221,7 +221,9 @@ impl Answer {
         };
         let partial = Some(Partial { status, content_encoding: false, body });
         let (reason, detail) = (defect.reason(), Detail::Answer(defect));
-        Err(Failed::on_the_wire(&WireFailure { reason, sent: true, reused: false, partial, detail }, None))
+        let failure =
+            WireFailure { reason, sent: true, reused: false, certificate_pending: false, partial, detail };
+        Err(Failed::on_the_wire(&failure, None))
     }
 }
 

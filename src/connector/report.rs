@@ -30,7 +30,7 @@ impl Reporter {
                 connector = self.connector.as_str(),
                 reason = failure.reason.as_str(),
                 detail = %failure.detail,
-                hint = failure.detail.hint(),
+                hint = failure.hint(),
                 sent = failure.sent,
                 reused = failure.reused,
                 "a call failed"

@@ -66,6 +66,15 @@ impl Stream {
         if inside == Condition::Quiet { self.condition_in_kernel() } else { inside }
     }
 
+    /// Whether the peer asked for a certificate in the handshake and has sent no data since: under TLS 1.3 it may still
+    /// refuse what it was shown.
+    pub fn certificate_is_pending(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(encrypted) => encrypted.asked != Asked::No && !encrypted.settled,
+        }
+    }
+
     fn condition_in_kernel(&self) -> Condition {
         let mut byte = [MaybeUninit::uninit(); 1];
         match (SockRef::from(self.tcp()).peek(&mut byte), self) {

@@ -56,14 +56,19 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new() -> Self {
-        // Two of one name would be told apart by a signature alone.
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let mut parameters = CertificateParams::default();
-        let name = format!("Authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        parameters.distinguished_name.push(DnType::CommonName, name);
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
+        let issuer = CertifiedIssuer::self_signed(authority(), KeyPair::generate().unwrap()).unwrap();
         Self { issuer }
+    }
+
+    /// An authority that this one vouches for.
+    pub(crate) fn below(&self) -> Self {
+        let key = KeyPair::generate().unwrap();
+        Self { issuer: CertifiedIssuer::signed_by(authority(), key, &self.issuer).unwrap() }
+    }
+
+    /// Its certificate in PEM.
+    pub(crate) fn certificate(&self) -> String {
+        self.issuer.pem()
     }
 
     /// Its certificate as the roots to trust.
@@ -135,6 +140,16 @@ impl Authority {
         config.enable_secret_extraction = true;
         TlsAcceptor::from(Arc::new(config))
     }
+}
+
+fn authority() -> CertificateParams {
+    // Two of one name would be told apart by a signature alone.
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let mut parameters = CertificateParams::default();
+    let name = format!("Authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters
 }
 
 /// Ends a session of TLS 1.3 with a fatal alert of this number, which the TLS library has no way to be told: the record

@@ -146,6 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
             reason,
             sent: self.sending.touched,
             reused: self.reused,
+            certificate_pending: false,
             partial: self.reader.into_partial(self.buffer, defect),
             detail,
         }

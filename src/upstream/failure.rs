@@ -17,6 +17,9 @@ pub struct WireFailure {
     pub sent: bool,
     /// Whether the connection had carried an earlier exchange; the API may then just have closed it for idling.
     pub reused: bool,
+    /// Whether the API had asked for a client certificate in TLS and not answered anything yet: it may have refused it, or
+    /// that there was none, by closing.
+    pub certificate_pending: bool,
     /// What arrived of an answer whose head was read. It decides nothing, but may be evidence of a refusal.
     pub partial: Option<Partial>,
     /// More, for the diagnostic log.
@@ -26,14 +29,37 @@ pub struct WireFailure {
 impl WireFailure {
     /// A failure before there was a connection.
     pub(super) fn before_sending(reason: Reason, detail: Detail) -> Self {
-        Self { reason, sent: false, reused: false, partial: None, detail }
+        Self { reason, sent: false, reused: false, certificate_pending: false, partial: None, detail }
     }
 
     /// A failure that shows behind what looked like an answer.
     pub(super) fn after_answer(defect: Defect, answer: &Answer) -> Self {
         let Answer { status, content_encoding, reused, .. } = *answer;
         let partial = Some(Partial { status, content_encoding, body: Vec::new() });
-        Self { reason: defect.reason(), sent: true, reused, partial, detail: Detail::Answer(defect) }
+        Self {
+            reason: defect.reason(),
+            sent: true,
+            reused,
+            certificate_pending: false,
+            partial,
+            detail: Detail::Answer(defect),
+        }
+    }
+}
+
+impl WireFailure {
+    /// What an operator can do beyond the hint of the reason.
+    pub fn hint(&self) -> Option<&'static str> {
+        match (&self.detail, self.reason) {
+            (Detail::Tls(fault), _) => fault.hint(),
+            (Detail::Closed | Detail::Io(_), Reason::Tls) => Some(
+                "the API broke off the handshake and did not say why: it may want a client certificate or another server_name, or speak no TLS there",
+            ),
+            (Detail::Closed | Detail::Io(_), Reason::Reset) if self.certificate_pending => Some(
+                "the API had asked for a client certificate and may have refused it by closing: see the API's own log",
+            ),
+            _ => None,
+        }
     }
 }
 
@@ -82,16 +108,6 @@ pub enum Detail {
     Tls(Fault),
     /// What is wrong with the answer.
     Answer(Defect),
-}
-
-impl Detail {
-    /// What an operator can do beyond the hint of the reason.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Tls(fault) => fault.hint(),
-            _ => None,
-        }
-    }
 }
 
 /// What TLS' word means where nothing of an answer has arrived.

@@ -81,7 +81,10 @@ impl Pool {
         };
         let Connection { stream, buffer, .. } = &mut connection;
         let max_answer = self.target.max_answer;
-        let result = exchange::run(stream, buffer, request, max_answer, until, reused).await;
+        let mut result = exchange::run(stream, buffer, request, max_answer, until, reused).await;
+        if let Err(failure) = &mut result {
+            failure.certificate_pending = stream.certificate_is_pending();
+        }
         let stray = match &result {
             Ok(exchanged) => exchanged.surplus,
             Err(failure) => failure.detail == Detail::Answer(Defect::Stray),

@@ -13,12 +13,17 @@ const CONTINUE: &str = r#"{"version":"1.0.0","action":"Continue"}"#;
 const HOOK: &str = r#"{"email":"jane@fabrikam.com"}"#;
 
 /// What a connector shows, one way each to be taken or refused.
-const CLIENTS: [&str; 4] = ["good", "none", "unknown", "expired"];
+const CLIENTS: [&str; 5] = ["good", "none", "unknown", "expired", "unfit"];
 
 /// A connector and a user flow for each of [`CLIENTS`], named after it.
 fn config(url: &str, roots: &str, known: &Certificates, unknown: &Certificates) -> Parts {
-    let shown =
-        [Some(known.valid("good")), None, Some(unknown.valid("stranger")), Some(known.expired("late"))];
+    let shown = [
+        Some(known.valid("good")),
+        None,
+        Some(unknown.valid("stranger")),
+        Some(known.expired("late")),
+        Some(known.of_ed25519("unfit")),
+    ];
     CLIENTS.into_iter().zip(shown).fold(Parts::new(), |parts, (client, shown)| {
         let authentication =
             shown.map_or_else(|| "none".to_owned(), |shown| format!("{{ certificate: {shown} }}"));
@@ -50,11 +55,17 @@ fn openssl_takes_a_good_certificate_and_its_refusal_of_any_other_is_told_as_one(
     let (known, unknown) = (Certificates::of("Known"), Certificates::of("Unknown"));
     let ca = known.ca().display().to_string();
     for (version, missing) in [("-tls1_3", "certificate_required"), ("-tls1_2", "handshake_failure")] {
-        let arguments = [version, "-CAfile", &ca, "-Verify", "1", "-verify_return_error", "-naccept", "99"];
+        let verify = ["-CAfile", &ca, "-Verify", "1", "-verify_return_error"];
+        let arguments = [&[version, "-client_sigalgs", "ECDSA+SHA256"], &verify[..]].concat();
         let server = OpensslServer::start(&arguments, CONTINUE);
         let config = config(&server.url("/api"), &server.ca().display().to_string(), &known, &unknown);
         let mut gateway = Gateway::start(&config.text());
-        let refused = [("none", missing), ("unknown", "unknown_ca"), ("expired", "certificate_expired")];
+        let refused = [
+            ("none", missing),
+            ("unknown", "unknown_ca"),
+            ("expired", "certificate_expired"),
+            ("unfit", missing),
+        ];
         for round in ["first", "again"] {
             for (client, _) in refused {
                 let event = call(&gateway, client, &format!("{client}-{round}"));
@@ -95,7 +106,8 @@ fn nginx_takes_a_good_certificate_and_answers_400_to_any_other() {
             let event = call(&gateway, client, &format!("{client}-{id}"));
             let seen = [&event["outcome"], &event["upstream_status"], &event["reason"]];
             let expected = match client {
-                "good" => [json!("api"), json!(200), Value::Null],
+                // It takes every kind of key.
+                "good" | "unfit" => [json!("api"), json!(200), Value::Null],
                 // Its page is HTML, and says "No required SSL certificate was sent" or "The SSL certificate error".
                 _ => [json!("fallback"), json!(400), json!("contract_not_json")],
             };

@@ -7,6 +7,7 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm,
 };
 use tempfile::TempDir;
 
@@ -39,21 +40,33 @@ impl Certificates {
     /// A valid certificate for this client, as the entry of a configuration.
     pub(crate) fn valid(&self, client: &str) -> String {
         let now = SystemTime::now();
-        self.issue(client, now - DAY, now + DAY)
+        self.issue(client, &PKCS_ECDSA_P256_SHA256, now - DAY, now + DAY)
+    }
+
+    /// The same with an Ed25519 key.
+    pub(crate) fn of_ed25519(&self, client: &str) -> String {
+        let now = SystemTime::now();
+        self.issue(client, &PKCS_ED25519, now - DAY, now + DAY)
     }
 
     /// The same, but it ended yesterday.
     pub(crate) fn expired(&self, client: &str) -> String {
         let now = SystemTime::now();
-        self.issue(client, now - 10 * DAY, now - DAY)
+        self.issue(client, &PKCS_ECDSA_P256_SHA256, now - 10 * DAY, now - DAY)
     }
 
-    fn issue(&self, client: &str, first: SystemTime, last: SystemTime) -> String {
+    fn issue(
+        &self,
+        client: &str,
+        key: &'static SignatureAlgorithm,
+        first: SystemTime,
+        last: SystemTime,
+    ) -> String {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.push(DnType::CommonName, client);
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         (parameters.not_before, parameters.not_after) = (first.into(), last.into());
-        let key = KeyPair::generate().expect("a key can be generated");
+        let key = KeyPair::generate_for(key).expect("a key can be generated");
         let certificate = parameters.signed_by(&key, &self.issuer).expect("the authority can sign");
         let [certificate_file, key_file] =
             ["pem", "key"].map(|kind| self.directory.path().join(format!("{client}.{kind}")));

@@ -19,7 +19,7 @@ use super::{
     tls::{NAME, start},
 };
 use crate::{
-    config::{KeyedCertificate, TlsVersion},
+    config::{KeyedCertificate, Secret, TlsVersion},
     flow::Reason,
     tls::{
         ClientSettings, ClientTls,
@@ -67,7 +67,7 @@ fn check_refused(failure: &WireFailure, alert: &str) {
     assert!(failure.partial.is_none());
     let text = failure.detail.to_string();
     assert!(text.contains("client certificate") && text.ends_with(&format!(": alert {alert}")), "{text}");
-    assert!(failure.detail.hint().is_some());
+    assert!(failure.hint().is_some());
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn a_handshake_failure_before_anything_was_asked_is_about_versions() {
         } else {
             let failure = result.unwrap_err();
             assert_eq!((failure.reason, failure.sent), (Reason::Tls, false));
-            assert!(failure.detail.hint().unwrap().contains("min_tls"), "{failure:?}");
+            assert!(failure.hint().unwrap().contains("min_tls"), "{failure:?}");
         }
     }
 }
@@ -340,14 +340,47 @@ fn a_certificate_that_cannot_be_used_is_found_before_the_first_call() {
 }
 
 #[tokio::test]
-async fn what_an_api_without_words_closes_stays_a_reset() {
+async fn an_api_that_closes_without_a_word_resets_and_the_hint_remembers_that_it_asked() {
     let authority = Authority::new();
-    let api = start(authority.demanding_server(NAME, &VERSIONS), |_, mut tls| async move {
-        read_request(&mut tls).await;
-    })
-    .await;
     let own = [authority.client_certificate(1, 2010, LATER)];
-    let pool = pool(&api, client_with(&authority.roots(), NAME, &own).unwrap());
-    let failure = pool.exchange(REQUEST, soon()).await.unwrap_err();
-    assert_eq!((failure.reason, failure.detail), (Reason::Reset, Detail::Closed));
+    for (acceptor, answers, asked) in [
+        (authority.demanding_server(NAME, &VERSIONS), 0, true),
+        (authority.demanding_server(NAME, &VERSIONS), 1, false),
+        (authority.server(NAME, &VERSIONS, LATER), 0, false),
+    ] {
+        let api = start(acceptor, move |_, mut tls| async move {
+            for _ in 0..answers {
+                read_request(&mut tls).await;
+                write(&mut tls, &ok("{}")).await;
+            }
+            read_request(&mut tls).await;
+        })
+        .await;
+        let pool = pool(&api, client_with(&authority.roots(), NAME, &own).unwrap());
+        for _ in 0..answers {
+            pool.exchange(REQUEST, soon()).await.unwrap();
+        }
+        let failure = pool.exchange(REQUEST, soon()).await.unwrap_err();
+        assert_eq!((failure.reason, &failure.detail), (Reason::Reset, &Detail::Closed));
+        let hinted = failure.hint().is_some_and(|hint| hint.contains("client certificate"));
+        assert_eq!((failure.certificate_pending, hinted), (asked, asked), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_certificates_between_the_clients_and_the_authority_are_shown_with_it() {
+    let authority = Authority::new();
+    let below = authority.below();
+    let mut own = below.client_certificate(9, 2020, LATER);
+    let alone = own.clone();
+    let chain = [own.certificate.contents.expose(), below.certificate().as_bytes()].concat();
+    own.certificate.contents = Secret::new(chain);
+    for version in VERSIONS {
+        let api = telling(authority.demanding_server(NAME, &[version])).await;
+        let shows = |certificate: &KeyedCertificate| {
+            pool(&api, client_with(&authority.roots(), NAME, std::slice::from_ref(certificate)).unwrap())
+        };
+        assert_eq!(ask(&shows(&own)).await.0, "Some([9]) Full");
+        check_refused(&shows(&alone).exchange(REQUEST, soon()).await.unwrap_err(), "unknown_ca");
+    }
 }

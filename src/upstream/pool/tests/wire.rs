@@ -64,7 +64,8 @@ async fn each_end_has_its_reason() {
             _ => panic!("{failure:?}"),
         }
         let detail = failure.detail.clone();
-        let expected = WireFailure { reason, sent: true, reused: false, partial, detail };
+        let expected =
+            WireFailure { reason, sent: true, reused: false, certificate_pending: false, partial, detail };
         assert_eq!(failure, expected, "{end:?} after {begin:?}");
     }
 }
@@ -150,6 +151,7 @@ async fn an_early_answer_on_a_used_connection_is_no_answer() {
         reason: Reason::Contract(ContractRule::HttpStray),
         sent: true,
         reused: true,
+        certificate_pending: false,
         partial: None,
         detail: Detail::Answer(Defect::Stray),
     };

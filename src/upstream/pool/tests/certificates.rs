@@ -10,7 +10,11 @@ use std::{
 };
 
 use socket2::SockRef;
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
 use tokio_rustls::server::TlsStream;
 use x509_cert::{Certificate, der::Decode};
 
@@ -152,20 +156,36 @@ async fn an_alert_in_place_of_the_answer_refuses_on_a_fresh_and_on_a_resumed_ses
 }
 
 #[tokio::test]
-async fn an_alert_in_the_handshake_refuses_whatever_session_was_offered() {
+async fn an_alert_in_the_handshake_refuses_with_or_without_a_session_to_resume() {
     let authority = Authority::new();
-    for (number, name) in REFUSING {
-        let api = Api::start(move |_, mut tcp| async move {
-            let _hello = tokio::io::AsyncReadExt::read(&mut tcp, &mut [0; 4096]).await;
-            // Not yet encrypted: a fatal alert (RFC 5246 section 7.2).
-            let record = [21, 3, 3, 0, 2, 2, number];
-            tokio::io::AsyncWriteExt::write_all(&mut tcp, &record).await.unwrap();
-        })
-        .await;
-        let pool = pool(&api, client_with(&authority.roots(), NAME, &[]).unwrap());
-        let failure = pool.exchange(REQUEST, soon()).await.unwrap_err();
-        check_refused(&failure, name);
-        assert!(!failure.sent);
+    let own = [authority.client_certificate(7, 2020, LATER)];
+    for version in VERSIONS {
+        let acceptor = authority.demanding_server(NAME, &[version]);
+        for ((number, name), earlier) in REFUSING.into_iter().flat_map(|alert| [(alert, 0), (alert, 1)]) {
+            let acceptor = acceptor.clone();
+            let api = Api::start(move |connection, mut tcp| {
+                let acceptor = acceptor.clone();
+                async move {
+                    if connection < earlier {
+                        let mut tls = acceptor.accept(tcp).await.unwrap();
+                        read_request(&mut tls).await;
+                        write(&mut tls, &ok("{}").replace("OK\r\n", "OK\r\nConnection: close\r\n")).await;
+                        return;
+                    }
+                    let _hello = tcp.read(&mut [0; 4096]).await;
+                    // Not yet encrypted: a fatal alert (RFC 5246 section 7.2, RFC 8446 section 6).
+                    tcp.write_all(&[21, 3, 3, 0, 2, 2, number]).await.unwrap();
+                }
+            })
+            .await;
+            let pool = pool(&api, client_with(&authority.roots(), NAME, &own).unwrap());
+            for _ in 0..earlier {
+                assert_eq!(pool.exchange(REQUEST, soon()).await.unwrap().status, 200);
+            }
+            let failure = pool.exchange(REQUEST, soon()).await.unwrap_err();
+            check_refused(&failure, name);
+            assert!(!failure.sent);
+        }
     }
 }
 

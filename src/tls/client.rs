@@ -183,7 +183,7 @@ impl ClientTls {
             tracing::warn!(
                 connector = shared.connector,
                 valid = validity.map(tracing::field::display),
-                "no client certificate is valid now: the one that ends last is used, and the API will refuse it"
+                "no client certificate is valid now: the one that ends last is shown, and the API may well refuse it"
             );
         }
         index

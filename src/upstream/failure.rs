@@ -45,9 +45,7 @@ impl WireFailure {
             detail: Detail::Answer(defect),
         }
     }
-}
 
-impl WireFailure {
     /// What an operator can do beyond the hint of the reason.
     pub fn hint(&self) -> Option<&'static str> {
         match (&self.detail, self.reason) {

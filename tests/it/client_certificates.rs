@@ -1,5 +1,7 @@
 //! Client certificates towards real servers: what openssl and nginx say to a good one, and how they refuse the others.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
 use super::support::{
@@ -113,6 +115,46 @@ fn nginx_takes_a_good_certificate_and_answers_400_to_any_other() {
             };
             assert_eq!(seen, expected.each_ref(), "{version} {client}: {event}");
         }
+    }
+}
+
+#[test]
+fn the_next_certificate_takes_over_at_the_second_in_which_it_begins() {
+    if without_nginx() {
+        return;
+    }
+    let known = Certificates::of("Known");
+    let body = r#"{"version":"1.0.0","action":"ShowBlockPage","userMessage":"$ssl_client_s_dn"}"#;
+    let nginx = Nginx::start(&format!(
+        "ssl_client_certificate {}; ssl_verify_client on;\n\
+         location / {{ default_type application/json; return 200 '{body}'; }}",
+        known.ca().display()
+    ));
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+    let begins = UNIX_EPOCH + Duration::from_secs(since_1970.as_secs() + 5);
+    let (old, next) = (known.valid("old"), known.beginning("next", begins));
+    let config = ConfigText::new(&nginx.url("localhost", "/api"))
+        .authentication(&format!("{{ certificate: [{next}, {old}] }}"))
+        .connector(&format!("roots: {{ file: {} }}", nginx.ca().display()));
+    // One worker, so one pool: but for a long pause, each call finds the connection of the one before.
+    let gateway = Gateway::start_with_arguments(&config.text(), &["--workers", "1"]);
+    let client = gateway.client();
+    let mut calls = 0;
+    loop {
+        calls += 1;
+        let id = format!("call-{calls}");
+        let before = SystemTime::now();
+        let request = client.post_hook(FLOW, STEP, HOOK).basic(CALLER, PASSWORD);
+        let shown = request.header("X-Request-ID", &id).send().json()["userMessage"].clone();
+        let after = SystemTime::now();
+        assert!(shown == "CN=next" || (shown == "CN=old" && before < begins), "{shown}");
+        assert!(shown == "CN=old" || after >= begins, "{shown}");
+        let reused = gateway.event(&id)["reused"] == true;
+        if shown == "CN=next" {
+            assert!(!reused, "over a connection that had shown the old one");
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -43,6 +43,11 @@ impl Certificates {
         self.issue(client, &PKCS_ECDSA_P256_SHA256, now - DAY, now + DAY)
     }
 
+    /// The same, but it begins at this moment, which is a whole second.
+    pub(crate) fn beginning(&self, client: &str, first: SystemTime) -> String {
+        self.issue(client, &PKCS_ECDSA_P256_SHA256, first, first + DAY)
+    }
+
     /// The same with an Ed25519 key.
     pub(crate) fn of_ed25519(&self, client: &str) -> String {
         let now = SystemTime::now();

@@ -119,8 +119,8 @@ impl Attempt {
         self.presented = true;
         for entry in entries {
             let matches = presented.is_some_and(|presented| presented.is_equal(&entry.digest));
-            if matches && self.best.is_none_or(|best| entry.key < best) {
-                self.best = Some(entry.key);
+            if matches {
+                self.best = Some(self.best.map_or(entry.key, |best| best.min(entry.key)));
             }
         }
     }

@@ -121,6 +121,7 @@ fn a_credential_opens_only_the_flows_that_name_its_caller() {
     );
     assert_eq!(admit(&only_b, "code=plain", &[]), Err(AuthFailure::Mismatch));
     assert!(!only_b.takes_basic());
+    assert!(guard().takes_basic());
     let reversed = Guard::new([&b, &a].into_iter());
     assert_eq!(admit(&reversed, "code=plain", &[("x-functions-key", "k1")]), Ok(at(0, 1)));
 }
@@ -134,8 +135,18 @@ fn labels_number_what_rotates() {
 
 #[test]
 fn nothing_printed_holds_a_credential() {
+    assert_eq!(format!("{:?}", Digest::of(b"k1")), "Digest");
     let printed = format!("{:?} {:?}", guard(), callers());
     for secret in ["old", "new:with", "plain", "a+b", "k1", "k2"] {
         assert!(!printed.contains(secret), "{secret} in {printed}");
     }
+}
+
+#[test]
+fn each_failure_has_a_name_of_its_own() {
+    let failures = [AuthFailure::Missing, AuthFailure::Mismatch, AuthFailure::Repeated];
+    assert_eq!(
+        failures.map(AuthFailure::as_str),
+        ["credential_missing", "credential_mismatch", "credential_repeated"]
+    );
 }

@@ -65,3 +65,24 @@ impl fmt::Debug for FlowDecision {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_has_the_name_of_its_action_and_prints_nothing_else() {
+        let mut claims = Claims::default();
+        claims.push("city", "\"Seattle\"");
+        assert_eq!(format!("{claims:?}"), "Claims { bytes: 16 }");
+        let rows = [
+            (FlowDecision::Continue(claims), "Continue"),
+            (FlowDecision::ShowBlockPage("Jane".to_owned()), "ShowBlockPage"),
+            (FlowDecision::ValidationError("Jane".to_owned()), "ValidationError"),
+        ];
+        for (decision, name) in rows {
+            assert_eq!(decision.as_str(), name);
+            assert_eq!(format!("{decision:?}"), name);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! The table of reasons, row by row, as the README shows it.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::flow::{FlowDecision, Given, OnFailure};
 
@@ -42,6 +44,11 @@ const TABLE: &[(Reason, &str, Blame, u16, bool, [bool; 3])] = &[
 
 type Row = (Reason, String, Blame, u16, bool, [bool; 3]);
 
+/// Refused before there was a hook: whatever the caller did wrong, and the two limits that stand before it.
+fn no_hook(reason: Reason) -> bool {
+    reason.blame() == Blame::Caller || matches!(reason, Reason::CallerLimited | Reason::Overloaded)
+}
+
 fn table() -> Vec<Row> {
     let fixed = TABLE.iter().map(|&(reason, name, blame, status, counts, may)| {
         (reason, name.to_owned(), blame, status, counts, may)
@@ -76,17 +83,27 @@ fn every_reason_has_the_row_that_the_table_gives_it() {
         assert_eq!(reason.status(), status, "{name}");
         assert_eq!(reason.counts_as_unavailable(), counts, "{name}");
         assert_eq!(Step::ALL.map(|step| Failure::from(reason).may_continue(step)), may_continue, "{name}");
-        assert!(!reason.hint().is_empty(), "{name}");
+        let limit_of_ours = matches!(
+            reason,
+            Reason::ConnectorLimited | Reason::InFlightFull | Reason::CallerLimited | Reason::Overloaded
+        );
+        assert_eq!(reason.asks_to_retry(), limit_of_ours, "{name}");
+        assert_eq!(reason.is_refusal_of_ours(), no_hook(reason), "{name}");
     }
 }
 
 #[test]
-fn no_two_reasons_share_a_name() {
-    let mut names: Vec<_> = table().into_iter().map(|row| row.1).collect();
-    let all = names.len();
-    names.sort();
-    names.dedup();
-    assert_eq!(names.len(), all);
+fn no_two_reasons_share_a_name_or_a_hint() {
+    let names: HashSet<_> = table().into_iter().map(|row| row.1).collect();
+    let hints: HashSet<_> = table().into_iter().map(|row| row.0.hint()).collect();
+    assert_eq!((names.len(), hints.len()), (table().len(), table().len()));
+}
+
+#[test]
+fn whoever_has_to_act_is_named() {
+    for blame in [Blame::Api, Blame::Configuration, Blame::Load, Blame::Caller, Blame::Claimgate] {
+        assert_eq!(blame.as_str(), format!("{blame:?}").to_lowercase());
+    }
 }
 
 #[test]
@@ -108,7 +125,7 @@ fn a_failure_becomes_what_on_failure_says_and_a_refusal_of_ours_an_error_whateve
                 let given = |on_failure: OnFailure| on_failure.resolve(step, failure);
                 let error = Given::Error(reason);
                 let decision = |decision: FlowDecision| {
-                    if reason.is_refusal_of_ours() { error.clone() } else { Given::Decision(decision) }
+                    if no_hook(reason) { error.clone() } else { Given::Decision(decision) }
                 };
                 let goes_on = Given::Decision(FlowDecision::Continue(crate::flow::Claims::default()));
                 assert_eq!(given(OnFailure::Error), error, "{name}");

@@ -64,6 +64,7 @@ mod tests {
         for step in Step::ALL {
             assert_eq!(Step::from_name(step.as_str()), Some(step));
             assert_eq!(Step::from_claim(step.as_str()), Some(step));
+            assert_eq!(step.to_string(), step.as_str());
         }
     }
 

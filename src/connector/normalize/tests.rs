@@ -1,6 +1,6 @@
 //! The decision table, row by row, and the rule above all rows.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::*;
 use crate::{
@@ -304,10 +304,12 @@ fn a_missing_action_is_no_continue_where_a_refusal_stands_further_in() {
 
 #[test]
 fn an_encoded_answer_is_not_read_and_may_hold_a_refusal() {
-    for status in [200, 400] {
-        let answer = RawAnswer { status, encoded: true, body: b"\x1f\x8b" };
-        let normalized = normalize(&connector(), Step::PostAttributeCollection, answer);
-        assert_eq!(line(&normalized), "contract_content_encoding (refusal)");
+    for body in [&b"\x1f\x8b"[..], br#"{"action":"Continue"}"#] {
+        for status in [200, 400] {
+            let answer = RawAnswer { status, encoded: true, body };
+            let normalized = normalize(&connector(), Step::PostAttributeCollection, answer);
+            assert_eq!(line(&normalized), "contract_content_encoding (refusal)");
+        }
     }
 }
 
@@ -377,4 +379,17 @@ fn names_of_claims_that_were_not_selected_are_reported_and_the_envelope_is_not()
     let body = r#"{"version":"1.0.0","action":"Continue","status":200,"code":"x","city":"a","plan":"gold","displayName":"J"}"#;
     let normalized = read(&connector(), Step::PostAttributeCollection, 200, body);
     assert_eq!(normalized.dropped, ["plan", "displayName"]);
+}
+
+#[test]
+fn an_answer_prints_without_its_body() {
+    let answer = RawAnswer { status: 200, encoded: false, body: br#"{"city":"Seattle"}"# };
+    assert_eq!(format!("{answer:?}"), "RawAnswer { status: 200, encoded: false, 18 bytes }");
+}
+
+#[test]
+fn each_repair_has_a_name_and_a_meaning_of_its_own() {
+    let names: HashSet<_> = Repair::ALL.into_iter().map(Repair::as_str).collect();
+    let meanings: HashSet<_> = Repair::ALL.into_iter().map(Repair::meaning).collect();
+    assert_eq!((names.len(), meanings.len()), (Repair::ALL.len(), Repair::ALL.len()));
 }

@@ -73,6 +73,7 @@ pub(super) fn only_the_selected_leave(text: &str, members: &[(String, String)], 
     let selected = selection.apply(&read);
     let left = object_of(&selected.claims);
     assert!(is_json(&left), "{left}");
+    assert_eq!(selected.count, out.len());
     assert_eq!(object::read(&left).map(pairs), Ok(out));
     assert_eq!(selected.dropped, dropped);
     assert_eq!(selected.null_claim, null_claim);

@@ -184,6 +184,9 @@ mod tests {
         for &(one, two, same) in rows {
             assert_eq!(Identity::of(one).is_same_claim(&Identity::of(two)), same, "{one} and {two}");
             assert_eq!(Identity::of(two).is_same_claim(&Identity::of(one)), same, "{two} and {one}");
+            if let (Ok(one), Ok(two)) = (ClaimName::parse(one), ClaimName::parse(two)) {
+                assert_eq!(one.is_same_claim(&two), same, "{one} and {two}");
+            }
         }
     }
 
@@ -195,6 +198,8 @@ mod tests {
         for malformed in ["", "a\nb", &"x".repeat(257)] {
             assert_eq!(ClaimName::parse(malformed), Err(ClaimNameError::Malformed));
         }
-        assert!(ClaimName::parse("extension_LoyaltyId").is_ok());
+        for name in ["extension_LoyaltyId", "é", &"x".repeat(256)] {
+            assert_eq!(ClaimName::parse(name).unwrap().to_string(), name);
+        }
     }
 }

@@ -194,11 +194,13 @@ mod tests {
         let deepest = nested(MAX_DEPTH - 1);
         let deeper = nested(MAX_DEPTH);
         let very_deep = nested(30_000);
+        let wide = format!(r#"{{"a":[{}{{}}]}}"#, r#"[],{"b":[]},"#.repeat(MAX_DEPTH));
         let rows: &[(&str, Result<usize, ObjectError>)] = &[
             ("{}", Ok(0)),
             (&deepest, Ok(1)),
             (&deeper, Err(ObjectError::TooDeep)),
             (&very_deep, Err(ObjectError::TooDeep)),
+            (&wide, Ok(1)),
             (
                 r#"{"a":"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]","b":["\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["]}"#,
                 Ok(2),
@@ -235,6 +237,12 @@ mod tests {
             let outcome = read(text).map(|members| members.len());
             assert_eq!(&outcome, expected, "{}", &text[..text.len().min(60)]);
         }
+    }
+
+    #[test]
+    fn a_member_prints_its_name_alone() {
+        let member = &read(r#"{"city":"Seattle"}"#).unwrap()[0];
+        assert_eq!(format!("{member:?}"), r#"Member { name: "city", .. }"#);
     }
 
     #[test]

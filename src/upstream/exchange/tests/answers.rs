@@ -78,6 +78,8 @@ async fn a_defect_is_named_for_the_diagnostic_log() {
         ("{ok}Content-Length: 5\r\nContent-Length: 5\r\n\r\n", Defect::SeveralLengths),
         ("{ok}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", Defect::BothFramings),
         ("{ok}\r\n", Defect::NoLength),
+        ("HTTP/1.1 103 Early Hints\r\n\r\n", Defect::Interim),
+        (&"HTTP/1.1 100 Continue\r\n\r\n".repeat(9), Defect::TooManyInterim),
     ];
     for (raw, defect) in cases {
         let failure = Script::new([raw.replace("{ok}", OK).into_bytes()], Silence).run().await.unwrap_err();

@@ -82,7 +82,7 @@ pub(super) fn allowed(
     normalized: &Normalized,
 ) {
     if connector.strict {
-        assert!(normalized.decision.is_err() || normalized.repairs.is_empty());
+        assert!(normalized.decision.is_err() || normalized.repairs.iter().next().is_none());
     }
     let Ok(decision) = &normalized.decision else { return };
     assert!(!encoded && (matches!(status, 200..=299) || matches!(status, 400 | 409 | 422)));

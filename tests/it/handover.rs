@@ -18,7 +18,7 @@ use super::support::{
 
 const BODY: &str = r#"{"email":"jane@fabrikam.com"}"#;
 /// What a busy machine may add to a time.
-const SLACK: Duration = Duration::from_millis(1000);
+const SLACK: Duration = Duration::from_secs(1);
 
 fn hook(client: Client) -> Request {
     client.post_hook(FLOW, STEPS[1], BODY).basic(CALLER, PASSWORD)

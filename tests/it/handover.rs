@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::time::Instant;
 
 use super::support::{
-    CALLER, Client, ConfigText, FLOW, Gateway, Load, PASSWORD, Play, Request, STEPS, ScriptedApi,
+    CALLER, Client, ConfigText, FLOW, Gateway, Load, PASSWORD, Play, Request, STEPS, ScriptedApi, client,
     gateway::{passing, serve, written},
     wait_until,
 };
@@ -84,8 +84,15 @@ fn sockets_for_another_process_are_left_alone() {
 fn refused(sockets: &[&TcpListener], names: Option<&str>) -> (Option<i32>, String) {
     let directory = written(&ConfigText::new("http://127.0.0.1:1/").text());
     let mut passing = passing(sockets, names, &serve(&directory));
-    let Output { status, stderr, .. } =
-        passing.command.stdin(Stdio::null()).output().expect("the program can be started");
+    let command = passing.command.stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program can be started");
+    let end = Instant::now() + client::LIMIT;
+    while child.try_wait().expect("a child can be waited for").is_none() && Instant::now() < end {
+        sleep(Duration::from_millis(20));
+    }
+    // If it serves all the same, it has no status.
+    child.kill().ok();
+    let Output { status, stderr, .. } = child.wait_with_output().expect("a child can be waited for");
     (status.code(), String::from_utf8_lossy(&stderr).into_owned())
 }
 

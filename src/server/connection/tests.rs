@@ -75,7 +75,8 @@ async fn answer(client: &mut DuplexStream) -> String {
 async fn rest(client: &mut DuplexStream) -> (String, Duration) {
     let begin = Instant::now();
     let mut bytes = Vec::new();
-    client.read_to_end(&mut bytes).await.expect("the end is a clean one");
+    let end = timeout(seconds(3600), client.read_to_end(&mut bytes)).await.expect("the connection ends");
+    end.expect("the end is a clean one");
     (String::from_utf8(bytes).unwrap(), begin.elapsed())
 }
 
@@ -172,7 +173,7 @@ async fn an_answer_that_is_not_taken_ends_the_connection_after_write_timeout() {
         sleep(seconds(1)).await;
     }
     assert_eq!(port.ending.hooks(), 1, "its answer has not left");
-    task.await.unwrap();
+    timeout(seconds(3600), task).await.expect("it ends").unwrap();
     assert!(is_about(begin.elapsed(), seconds(20)), "{:?}", begin.elapsed());
     assert_eq!(port.ending.hooks(), 0);
 }
@@ -214,7 +215,7 @@ async fn closing_in_order_has_write_timeout_too_and_is_no_open_hook() {
     let begin = Instant::now();
     sleep(seconds(1)).await;
     assert_eq!(port.ending.hooks(), 0);
-    task.await.unwrap();
+    timeout(seconds(3600), task).await.expect("it ends").unwrap();
     assert!(is_about(begin.elapsed(), seconds(20)), "{:?}", begin.elapsed());
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::support::{
-    CALLER, CONNECTOR, Certificates, ConfigText, FLOW, Gateway, PASSWORD, Parts, claimgate,
+    CALLER, CONNECTOR, ClientAuthority, ConfigText, FLOW, Gateway, PASSWORD, Parts, claimgate,
     openssl::OpensslServer,
     peers::{Nginx, without_nginx, without_openssl},
 };
@@ -18,7 +18,7 @@ const HOOK: &str = r#"{"email":"jane@fabrikam.com"}"#;
 const CLIENTS: [&str; 5] = ["good", "none", "unknown", "expired", "unfit"];
 
 /// A connector and a user flow for each of [`CLIENTS`], named after it.
-fn config(url: &str, roots: &str, known: &Certificates, unknown: &Certificates) -> Parts {
+fn config(url: &str, roots: &str, known: &ClientAuthority, unknown: &ClientAuthority) -> Parts {
     let shown = [
         Some(known.valid("good")),
         None,
@@ -54,7 +54,7 @@ fn openssl_takes_a_good_certificate_and_its_refusal_of_any_other_is_told_as_one(
     if without_openssl() {
         return;
     }
-    let (known, unknown) = (Certificates::of("Known"), Certificates::of("Unknown"));
+    let (known, unknown) = (ClientAuthority::of("Known"), ClientAuthority::of("Unknown"));
     let ca = known.ca().display().to_string();
     for (version, missing) in [("-tls1_3", "certificate_required"), ("-tls1_2", "handshake_failure")] {
         let verify = ["-CAfile", &ca, "-Verify", "1", "-verify_return_error"];
@@ -94,7 +94,7 @@ fn nginx_takes_a_good_certificate_and_answers_400_to_any_other() {
     if without_nginx() {
         return;
     }
-    let (known, unknown) = (Certificates::of("Known"), Certificates::of("Unknown"));
+    let (known, unknown) = (ClientAuthority::of("Known"), ClientAuthority::of("Unknown"));
     for version in ["TLSv1.3", "TLSv1.2"] {
         let nginx = Nginx::start(&format!(
             "ssl_protocols {version}; ssl_client_certificate {}; ssl_verify_client on;\n\
@@ -123,7 +123,7 @@ fn the_next_certificate_takes_over_at_the_second_in_which_it_begins() {
     if without_nginx() {
         return;
     }
-    let known = Certificates::of("Known");
+    let known = ClientAuthority::of("Known");
     let body = r#"{"version":"1.0.0","action":"ShowBlockPage","userMessage":"$ssl_client_s_dn"}"#;
     let nginx = Nginx::start(&format!(
         "ssl_client_certificate {}; ssl_verify_client on;\n\
@@ -197,7 +197,7 @@ fn explain_shows_the_refusal_and_what_to_do() {
     if without_openssl() {
         return;
     }
-    let known = Certificates::of("Known");
+    let known = ClientAuthority::of("Known");
     let ca = known.ca().display().to_string();
     for version in ["-tls1_3", "-tls1_2"] {
         let server = OpensslServer::start(
@@ -228,7 +228,7 @@ fn explain_shows_the_refusal_and_what_to_do() {
 
 #[test]
 fn check_says_what_is_wrong_with_a_certificate_and_needs_none_without_secrets() {
-    let known = Certificates::of("Known");
+    let known = ClientAuthority::of("Known");
     let [one, other] = ["one", "other"].map(|name| known.valid(name));
     let (certificate, _) = one.split_once(", key").expect("an entry has a key");
     let (_, key) = other.split_once(", key").expect("an entry has a key");

@@ -4,8 +4,8 @@
 // A toolbox: which of its tools are in use changes with the tests.
 #![allow(dead_code)]
 
-mod certificates;
 pub(crate) mod client;
+mod client_authority;
 mod config_text;
 pub(crate) mod gateway;
 pub(crate) mod load;
@@ -23,8 +23,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-pub(crate) use certificates::Certificates;
 pub(crate) use client::{Client, Request, Response};
+pub(crate) use client_authority::ClientAuthority;
 pub(crate) use config_text::{CALLER, CONNECTOR, ConfigText, FLOW, PASSWORD};
 pub(crate) use gateway::{Gateway, claimgate};
 pub(crate) use load::Load;

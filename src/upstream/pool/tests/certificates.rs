@@ -23,10 +23,10 @@ use super::{
     tls::{NAME, start},
 };
 use crate::{
-    config::{KeyedCertificate, Secret, TlsVersion},
+    config::{KeyedCertificate, Secret},
     flow::Reason,
     tls::{
-        ClientSettings, ClientTls,
+        ClientTls,
         testing::{Authority, VERSIONS, client_with, end_with_alert, year},
     },
     upstream::{Buffer, Detail, Pool, WireFailure, exchange},
@@ -240,57 +240,6 @@ async fn what_an_alert_means_depends_on_what_came_before() {
         let failure = pool.exchange(REQUEST, soon()).await.unwrap_err();
         assert_eq!(failure.reason, reason, "alert {alert} after {before:?}: {failure:?}");
         assert_eq!(failure.partial.is_some(), !before.is_empty());
-    }
-}
-
-#[tokio::test]
-async fn a_handshake_failure_before_anything_was_asked_is_about_versions() {
-    let authority = Authority::new();
-    for (only, server, fits) in [
-        (TlsVersion::V1_3, VERSIONS[1], false),
-        (TlsVersion::V1_3, VERSIONS[0], true),
-        (TlsVersion::V1_2, VERSIONS[1], true),
-        (TlsVersion::V1_2, VERSIONS[0], true),
-    ] {
-        let api = telling(authority.server(NAME, &[server], LATER)).await;
-        let tls = ClientTls::new(&ClientSettings {
-            connector: "api",
-            roots: &authority.roots(),
-            server_name: NAME,
-            min_version: only,
-            certificates: &[],
-        });
-        let result = pool(&api, tls.unwrap()).exchange(REQUEST, soon()).await;
-        if fits {
-            assert_eq!(result.unwrap().status, 200, "{only:?} and {server:?}");
-        } else {
-            let failure = result.unwrap_err();
-            assert_eq!((failure.reason, failure.sent), (Reason::Tls, false));
-            assert!(failure.hint().unwrap().contains("min_tls"), "{failure:?}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_name_that_is_asked_for_is_the_one_that_is_verified() {
-    let authority = Authority::new();
-    for version in VERSIONS {
-        let acceptor = authority.server("inside.example", &[version], LATER);
-        let api = start(acceptor, |_, mut tls| async move {
-            read_request(&mut tls).await;
-            let name = tls.get_ref().1.server_name().unwrap_or_default().to_owned();
-            write(&mut tls, &ok(&name)).await;
-        })
-        .await;
-        // The host of the target is an address in both.
-        for (name, verifies) in [("inside.example", true), (NAME, false)] {
-            let tls = client_with(&authority.roots(), name, &[]).unwrap();
-            let result = pool(&api, tls).exchange(REQUEST, soon()).await;
-            match result {
-                Ok(answer) => assert_eq!((answer.body.as_slice(), verifies), (name.as_bytes(), true)),
-                Err(failure) => assert_eq!((failure.reason, verifies), (Reason::Tls, false)),
-            }
-        }
     }
 }
 

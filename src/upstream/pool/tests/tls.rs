@@ -12,8 +12,12 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::api::{Api, REQUEST, ok, read_request, soon, write};
 use crate::{
+    config::TlsVersion,
     flow::Reason,
-    tls::testing::{Authority, VERSIONS, client, end_with_alert},
+    tls::{
+        ClientSettings, ClientTls,
+        testing::{Authority, VERSIONS, client, end_with_alert},
+    },
     upstream::{Detail, Partial, Pool, Until},
 };
 
@@ -251,5 +255,60 @@ async fn a_stray_answer_inside_tls_never_becomes_the_next_one() {
         let answer = pool.exchange(REQUEST, soon()).await.unwrap();
         assert_eq!((answer.body.as_slice(), answer.reused), (number.as_bytes(), false));
         sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_older_than_the_least_version_is_spoken() {
+    let authority = Authority::new();
+    for (only, server, fits) in [
+        (TlsVersion::V1_3, VERSIONS[1], false),
+        (TlsVersion::V1_3, VERSIONS[0], true),
+        (TlsVersion::V1_2, VERSIONS[1], true),
+        (TlsVersion::V1_2, VERSIONS[0], true),
+    ] {
+        let api = start(authority.server(NAME, &[server], LATER), |_, mut tls| async move {
+            read_request(&mut tls).await;
+            write(&mut tls, &ok("{}")).await;
+        })
+        .await;
+        let tls = ClientTls::new(&ClientSettings {
+            connector: "api",
+            roots: &authority.roots(),
+            server_name: NAME,
+            min_version: only,
+            certificates: &[],
+        });
+        let result = Pool::new(Arc::new(api.target(Some(tls.unwrap())))).exchange(REQUEST, soon()).await;
+        if fits {
+            assert_eq!(result.unwrap().status, 200, "{only:?} and {server:?}");
+        } else {
+            let failure = result.unwrap_err();
+            assert_eq!((failure.reason, failure.sent), (Reason::Tls, false));
+            assert!(failure.hint().unwrap().contains("min_tls"), "{failure:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_name_that_is_asked_for_is_the_one_that_is_verified() {
+    let authority = Authority::new();
+    for version in VERSIONS {
+        let acceptor = authority.server("inside.example", &[version], LATER);
+        let api = start(acceptor, |_, mut tls| async move {
+            read_request(&mut tls).await;
+            let name = tls.get_ref().1.server_name().unwrap_or_default().to_owned();
+            write(&mut tls, &ok(&name)).await;
+        })
+        .await;
+        // The host of the target is an address in both.
+        for (name, verifies) in [("inside.example", true), (NAME, false)] {
+            let tls = client(&authority.roots(), name).unwrap();
+            let result = Pool::new(Arc::new(api.target(Some(tls)))).exchange(REQUEST, soon()).await;
+            match result {
+                Ok(answer) => assert_eq!((answer.body.as_slice(), verifies), (name.as_bytes(), true)),
+                Err(failure) => assert_eq!((failure.reason, verifies), (Reason::Tls, false)),
+            }
+        }
     }
 }

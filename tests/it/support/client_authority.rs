@@ -14,12 +14,12 @@ use tempfile::TempDir;
 const DAY: Duration = Duration::from_hours(24);
 
 /// An authority and what it has issued; the files go with it.
-pub(crate) struct Certificates {
+pub(crate) struct ClientAuthority {
     directory: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-impl Certificates {
+impl ClientAuthority {
     /// An authority of this name.
     pub(crate) fn of(authority: &str) -> Self {
         let mut parameters = CertificateParams::default();

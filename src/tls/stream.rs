@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
     task::unconstrained,
 };
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
 use super::{Fault, asked::Asked};
 
@@ -94,8 +94,8 @@ impl Stream {
 }
 
 impl Encrypted {
-    pub(super) fn new(tls: TlsStream<TcpStream>, identity: usize, asked: Asked) -> Self {
-        Self { tls, identity, asked, settled: false, ended: None }
+    pub(super) fn new(tls: impl Into<TlsStream<TcpStream>>, identity: usize, asked: Asked) -> Self {
+        Self { tls: tls.into(), identity, asked, settled: false, ended: None }
     }
 
     pub(super) fn identity(&self) -> usize {
@@ -121,7 +121,11 @@ impl Encrypted {
     }
 
     fn take_decrypted(&mut self, buf: &mut ReadBuf<'_>) {
-        let mut reader = self.tls.get_mut().1.reader();
+        // What both sides share has no reader.
+        let mut reader = match &mut self.tls {
+            TlsStream::Client(tls) => tls.get_mut().1.reader(),
+            TlsStream::Server(tls) => tls.get_mut().1.reader(),
+        };
         // An error means that there is nothing left.
         if let Ok(count) = reader.read(buf.initialize_unfilled()) {
             buf.advance(count);

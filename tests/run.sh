@@ -5,8 +5,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Real programs that the tests talk to. They are installed where that is possible; the tests of one that is missing are
 # left out openly.
-peers=(nginx curl openssl)
-packages=(nginx-light curl openssl)
+peers=(nginx curl openssl sslscan)
+packages=(nginx-light curl openssl sslscan)
 missing=()
 
 has() { PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null; }

@@ -5,7 +5,7 @@
 //! - `map`: what is presented is looked up by its user name and compared as text, which tells by its time how much of it
 //!   was right.
 
-use std::{collections::HashMap, hint::black_box};
+use std::{collections::HashMap, hint::black_box, time::SystemTime};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use claimgate::{
@@ -31,15 +31,16 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     for count in [1, 10, 100] {
         let callers: Vec<_> = (0..count).map(Credentials::of).collect();
         let configured: Vec<_> = callers.iter().map(Credentials::configured).collect();
-        let guard = Guard::new(configured.iter());
+        let now = SystemTime::now();
+        let guard = Guard::new(configured.iter().map(|caller| (caller, &[][..])));
         let (middle, stranger) = (count / 2, Credentials::of(count));
         for (kind, request) in KINDS {
             let (right, wrong) = (request(&callers[middle]), request(&stranger));
-            assert_eq!(guard.admit(&right).map(|key: Key| key.caller), Ok(middle), "{kind}");
-            assert_eq!(guard.admit(&wrong), Err(AuthFailure::Mismatch), "{kind}");
+            assert_eq!(guard.admit(&right, None, now).map(|key: Key| key.caller), Ok(middle), "{kind}");
+            assert_eq!(guard.admit(&wrong, None, now), Err(AuthFailure::Mismatch), "{kind}");
             for (name, request) in [("right", &right), ("wrong", &wrong)] {
                 group.bench_function(format!("claimgate/{kind}, {name}, of {count}"), |bencher| {
-                    bencher.iter(|| guard.admit(black_box(request)));
+                    bencher.iter(|| guard.admit(black_box(request), None, now));
                 });
             }
         }
@@ -108,6 +109,7 @@ impl Credentials {
             basic: vec![Basic { username: self.username.clone(), password: secret(&self.password) }],
             code: vec![secret(&self.code)],
             header: vec![HeaderKey { name: KEY_HEADER, value: secret(&self.header) }],
+            certificate: Vec::new(),
             rate_limit: None,
         }
     }

@@ -4,14 +4,21 @@
 //! matches; the flow's order decides which caller it is. Credentials of other kinds are ignored: Azure sends dummy
 //! Basic beside a real `?code=` (Microsoft: "Secure APIs used as API connectors").
 
+#[cfg(test)]
+mod certificate_tests;
 mod digest;
 mod presented;
 #[cfg(test)]
 mod tests;
 
+use std::time::SystemTime;
+
 use http::{HeaderName, request::Parts};
 
-use crate::config;
+use crate::{
+    config,
+    tls::{ClientTrust, Peer},
+};
 use digest::Digest;
 pub use presented::AuthFailure;
 use presented::{Presented, basic, code, header};
@@ -22,6 +29,7 @@ pub struct Guard {
     basic: Vec<Entry>,
     code: Vec<Entry>,
     headers: Vec<(HeaderName, Vec<Entry>)>,
+    certificates: Vec<(ClientTrust, Key)>,
 }
 
 /// One credential, as its digest.
@@ -48,14 +56,16 @@ pub fn credential_labels(caller: &config::Caller) -> Vec<String> {
     numbered("basic", caller.basic.len())
         .chain(numbered("code", caller.code.len()))
         .chain(numbered("header", caller.header.len()))
+        .chain(numbered("certificate", caller.certificate.len()))
         .collect()
 }
 
 impl Guard {
-    /// The guard of a user flow that names these callers, in its order.
-    pub fn new<'a>(callers: impl Iterator<Item = &'a config::Caller>) -> Self {
-        let mut guard = Self { basic: Vec::new(), code: Vec::new(), headers: Vec::new() };
-        for (caller, entry) in callers.enumerate() {
+    /// The guard of a user flow that names these callers, in its order, each with what its certificates come to.
+    pub fn new<'a>(callers: impl Iterator<Item = (&'a config::Caller, &'a [ClientTrust])>) -> Self {
+        let mut guard =
+            Self { basic: Vec::new(), code: Vec::new(), headers: Vec::new(), certificates: Vec::new() };
+        for (caller, (entry, certificates)) in callers.enumerate() {
             let mut credential = 0..;
             let mut key = || Key { caller, credential: credential.next().expect("a range without an end") };
             for basic in &entry.basic {
@@ -72,6 +82,9 @@ impl Guard {
                     None => guard.headers.push((header.name.clone(), vec![entry])),
                 }
             }
+            for trust in certificates {
+                guard.certificates.push((trust.clone(), key()));
+            }
         }
         guard
     }
@@ -81,11 +94,11 @@ impl Guard {
         !self.basic.is_empty()
     }
 
-    /// Which credential lets this request in.
+    /// Which credential lets this request of this client in, at `now`.
     ///
     /// Every credential of the kinds presented is compared, also after one has matched, so that the time taken says
     /// nothing about them.
-    pub fn admit(&self, request: &Parts) -> Result<Key, AuthFailure> {
+    pub fn admit(&self, request: &Parts, peer: Option<&Peer>, now: SystemTime) -> Result<Key, AuthFailure> {
         let mut attempt = Attempt { best: None, presented: false };
         let basic = basic(&request.headers)?;
         let code = code(request.uri.query().unwrap_or_default())?;
@@ -94,9 +107,14 @@ impl Guard {
         for (name, entries) in &self.headers {
             attempt.compare(&header(&request.headers, name), entries);
         }
+        let peer = peer.filter(|_| !self.certificates.is_empty());
+        if let Some(peer) = peer {
+            attempt.show(peer, &self.certificates, now);
+        }
         match attempt {
             Attempt { best: Some(key), .. } => Ok(key),
             Attempt { presented: true, .. } => Err(AuthFailure::Mismatch),
+            Attempt { .. } if peer.is_some() => Err(AuthFailure::CertificateMismatch),
             Attempt { .. } => Err(AuthFailure::Missing),
         }
     }
@@ -108,6 +126,12 @@ struct Attempt {
 }
 
 impl Attempt {
+    /// Looks for the client among those who are trusted. Certificates are public, so the time taken may say so.
+    fn show(&mut self, peer: &Peer, certificates: &[(ClientTrust, Key)], now: SystemTime) {
+        let trusted = certificates.iter().filter(|(trust, _)| peer.is_trusted_by(trust, now));
+        self.best = trusted.map(|(_, key)| *key).chain(self.best).min();
+    }
+
     /// Compares what was presented with every entry of its kind, if the user flow takes that kind at all.
     fn compare(&mut self, presented: &Presented<Digest>, entries: &[Entry]) {
         let presented = match presented {

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 
 use super::digest::Digest;
+use crate::tls::Inadmissible;
 
 /// Why a request was not let in. The caller is told none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,24 @@ pub enum AuthFailure {
     Mismatch,
     /// More than one `Authorization` or `code`: claimgate and whatever stands before it may have read different ones.
     Repeated,
+    /// A client certificate that is trusted, but none of this user flow, and no other credential.
+    CertificateMismatch,
+    /// The connection has no client certificate and is older than `listen.tls.client: required`.
+    CertificateMissing,
+    /// The client certificate has ended since the connection or its session began.
+    CertificateExpired,
+    /// Nothing trusts the client certificate any more.
+    CertificateUntrusted,
+}
+
+impl From<Inadmissible> for AuthFailure {
+    fn from(inadmissible: Inadmissible) -> Self {
+        match inadmissible {
+            Inadmissible::NoCertificate => Self::CertificateMissing,
+            Inadmissible::Expired => Self::CertificateExpired,
+            Inadmissible::Untrusted => Self::CertificateUntrusted,
+        }
+    }
 }
 
 impl AuthFailure {
@@ -26,7 +45,16 @@ impl AuthFailure {
             Self::Missing => "credential_missing",
             Self::Mismatch => "credential_mismatch",
             Self::Repeated => "credential_repeated",
+            Self::CertificateMismatch => "certificate_mismatch",
+            Self::CertificateMissing => "certificate_missing",
+            Self::CertificateExpired => "certificate_expired",
+            Self::CertificateUntrusted => "certificate_untrusted",
         }
+    }
+
+    /// Whether it holds for every request on this connection.
+    pub const fn is_of_connection(self) -> bool {
+        matches!(self, Self::CertificateMissing | Self::CertificateExpired | Self::CertificateUntrusted)
     }
 }
 

@@ -15,7 +15,14 @@ fn secret(text: &str) -> Secret {
 }
 
 fn caller(name: &str) -> Caller {
-    Caller { name: Name::parse(name).unwrap(), basic: vec![], code: vec![], header: vec![], rate_limit: None }
+    Caller {
+        name: Name::parse(name).unwrap(),
+        basic: vec![],
+        code: vec![],
+        header: vec![],
+        certificate: vec![],
+        rate_limit: None,
+    }
 }
 
 fn key(name: &'static str, value: &str) -> HeaderKey {
@@ -39,7 +46,7 @@ fn callers() -> [Caller; 2] {
 }
 
 fn guard() -> Guard {
-    Guard::new(callers().iter())
+    Guard::new(callers().iter().map(|caller| (caller, &[][..])))
 }
 
 fn admit(guard: &Guard, query: &str, headers: &[(&str, &str)]) -> Result<Key, AuthFailure> {
@@ -47,7 +54,7 @@ fn admit(guard: &Guard, query: &str, headers: &[(&str, &str)]) -> Result<Key, Au
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    guard.admit(&request.body(()).unwrap().into_parts().0)
+    guard.admit(&request.body(()).unwrap().into_parts().0, None, SystemTime::now())
 }
 
 fn authorization(pair: &str) -> String {
@@ -114,7 +121,7 @@ fn any_one_credential_of_a_caller_lets_it_in() {
 #[test]
 fn a_credential_opens_only_the_flows_that_name_its_caller() {
     let [a, b] = callers();
-    let only_b = Guard::new([&b].into_iter());
+    let only_b = Guard::new([(&b, &[][..])].into_iter());
     assert_eq!(
         admit(&only_b, "", &[("authorization", &authorization("entra:old"))]),
         Err(AuthFailure::Missing)
@@ -122,7 +129,7 @@ fn a_credential_opens_only_the_flows_that_name_its_caller() {
     assert_eq!(admit(&only_b, "code=plain", &[]), Err(AuthFailure::Mismatch));
     assert!(!only_b.takes_basic());
     assert!(guard().takes_basic());
-    let reversed = Guard::new([&b, &a].into_iter());
+    let reversed = Guard::new([(&b, &[][..]), (&a, &[][..])].into_iter());
     assert_eq!(admit(&reversed, "code=plain", &[("x-functions-key", "k1")]), Ok(at(0, 1)));
 }
 

@@ -1,5 +1,7 @@
 //! `check`: says everything that is wrong with a configuration.
 
+use std::time::SystemTime;
+
 use clap::Args;
 
 use super::{ConfigArgs, FINE, PROBLEMS, load, tell};
@@ -25,11 +27,21 @@ impl Check {
         tell::err(report);
         let path = self.config.config.display();
         // What only shows when it is put to work, such as a certificate that is no root.
-        let unusable = outcome.config.and_then(|config| Snapshot::new(config, Metrics::new()).err());
-        if let Some(error) = unusable {
-            tell::err(format_args!("error: {error}\n"));
-            tell::out(format_args!("{path}: cannot be put to work\n"));
-            return PROBLEMS;
+        match outcome.config.map(|config| Snapshot::new(config, Metrics::new())) {
+            Some(Err(error)) => {
+                tell::err(format_args!("error: {error}\n"));
+                tell::out(format_args!("{path}: cannot be put to work\n"));
+                return PROBLEMS;
+            }
+            Some(Ok(snapshot)) => {
+                let now = SystemTime::now();
+                for warning in
+                    snapshot.certificates().iter().filter_map(|certificate| certificate.warning(now))
+                {
+                    tell::err(format_args!("warning: {warning}\n"));
+                }
+            }
+            None => {}
         }
         tell::out(format_args!("{path}: {}\n", report.summary()));
         if report.errors() == 0 { FINE } else { PROBLEMS }

@@ -7,10 +7,10 @@ use super::{
     credentials::{self, Use},
     fields::{Context, Entry, Fields},
     keys::{self, Kind},
-    model::{Basic, Caller, HeaderKey, Name, RateLimit},
+    model::{Basic, Caller, CallerCertificate, HeaderKey, Name, RateLimit},
     problem::{Wrong, quoted},
     secret::Secret,
-    units,
+    tls, units,
 };
 
 /// A caller as far as it could be read: what is wrong with one key must not hide what is wrong between two callers.
@@ -19,6 +19,8 @@ pub(super) struct ReadCaller<'t> {
     pub(super) entry: Entry<'t>,
     pub(super) used: Cell<bool>,
     pub(super) caller: Option<Caller>,
+    /// Where its certificates are written.
+    pub(super) certificate: Option<Entry<'t>>,
     credentials: Vec<(Entry<'t>, Credential)>,
 }
 
@@ -67,6 +69,7 @@ enum Credential {
     Basic(Basic),
     Code(Secret),
     Header(HeaderKey),
+    Certificate(CallerCertificate),
 }
 
 impl Credential {
@@ -77,6 +80,13 @@ impl Credential {
             }
             (Self::Code(a), Self::Code(b)) => a.expose() == b.expose(),
             (Self::Header(a), Self::Header(b)) => a.name == b.name && a.value.expose() == b.value.expose(),
+            (Self::Certificate(a), Self::Certificate(b)) => match (a, b) {
+                (
+                    CallerCertificate::Issued { ca, name },
+                    CallerCertificate::Issued { ca: other, name: same },
+                ) => name == same && ca.contents == other.contents,
+                _ => a == b,
+            },
             _ => false,
         }
     }
@@ -94,29 +104,41 @@ fn caller<'t>(cx: &mut Context<'t>, name: Name, entry: &Entry<'t>) -> ReadCaller
         entry: entry.clone(),
         used: Cell::new(false),
         caller: None,
+        certificate: None,
         credentials: Vec::new(),
     };
     let Some(fields) = Fields::open(cx, &keys::CALLER, entry) else { return read };
+    read.certificate = fields.get(cx, "certificate");
     let credentials = [
         entries(cx, &fields, "basic", |cx, entry| credentials::basic(cx, entry).map(Credential::Basic)),
         entries(cx, &fields, "code", |cx, entry| {
             credentials::secret(cx, entry, Use::PasswordOrCode).map(Credential::Code)
         }),
         entries(cx, &fields, "header", |cx, entry| credentials::header(cx, entry).map(Credential::Header)),
+        entries(cx, &fields, "certificate", |cx, entry| tls::caller(cx, entry).map(Credential::Certificate)),
     ];
     let rate_limit = rate_limit(cx, &fields);
     if credentials.iter().all(Option::is_none) {
         cx.wrong_key(
             entry,
-            Wrong::new("a caller needs a credential").help("write `basic`, `code` or `header`"),
+            Wrong::new("a caller needs a credential")
+                .help("write `basic`, `code`, `header` or `certificate`"),
         );
     }
-    let mut caller = Caller { name, basic: Vec::new(), code: Vec::new(), header: Vec::new(), rate_limit };
+    let mut caller = Caller {
+        name,
+        basic: Vec::new(),
+        code: Vec::new(),
+        header: Vec::new(),
+        certificate: Vec::new(),
+        rate_limit,
+    };
     for (entry, credential) in credentials.into_iter().flatten().flatten() {
         match &credential {
             Credential::Basic(basic) => caller.basic.push(basic.clone()),
             Credential::Code(code) => caller.code.push(code.clone()),
             Credential::Header(header) => caller.header.push(header.clone()),
+            Credential::Certificate(certificate) => caller.certificate.push(certificate.clone()),
         }
         read.credentials.push((entry, credential));
     }

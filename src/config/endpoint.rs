@@ -106,26 +106,25 @@ fn host_and_port(authority: &str) -> Result<(String, Option<&str>), Wrong> {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
-    // A host that ends in a number is an IPv4 address or nothing (URL Standard, "ends in a number").
-    let valid = if ends_in_a_number(host) { host.parse::<Ipv4Addr>().is_ok() } else { is_dns_name(host) };
+    let valid = is_dns_name(host) || host.parse::<Ipv4Addr>().is_ok();
     if valid { Ok((host.to_ascii_lowercase(), port)) } else { Err(wrong()) }
 }
 
 /// `server_name`: a DNS name, which no address is.
 pub(super) fn server_name(text: &str) -> Result<String, Wrong> {
-    if ends_in_a_number(text) || !is_dns_name(text) {
+    if !is_dns_name(text) {
         return Err(Wrong::new(format!("{} is not a DNS name", quoted(text)))
             .help("write a name such as api.contoso.com, without scheme, port or dot at its end"));
     }
     Ok(text.to_ascii_lowercase())
 }
 
-fn ends_in_a_number(host: &str) -> bool {
-    host.rsplit('.').next().unwrap_or_default().bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_dns_name(host: &str) -> bool {
-    host.len() <= 253 && host.split('.').all(is_label)
+/// Whether it is the name of a host. What ends in a number is an IPv4 address or nothing (URL Standard, "ends in a
+/// number").
+pub(super) fn is_dns_name(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let numeric = last.bytes().all(|byte| byte.is_ascii_digit());
+    !numeric && text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// A label of a DNS name (RFC 1123 section 2.1), and the underscore that container networks use.

@@ -30,6 +30,8 @@ pub enum Choice {
     AtLeastOneBut(&'static [&'static str], [&'static str; 2]),
     /// One of these and no other.
     ExactlyOne(&'static [&'static str]),
+    /// All of one of these groups and nothing of the others.
+    OneGroup(&'static [&'static [&'static str]]),
 }
 
 /// A key.
@@ -124,6 +126,8 @@ pub static LISTEN: Section = Section {
     keys: &[
         required("address", Kind::Address, "IP address and port of the hook port"),
         default("plain_text", PLAIN_TEXT, "refused", "`allowed`: hooks travel unencrypted beyond loopback"),
+        optional("tls", Kind::Section(&TLS), "TLS 1.2 and 1.3 on the hook port; plain HTTP if left out"),
+        default("handshake_timeout", millis(100, MINUTE), "5s", "longest time for the TLS handshake; 100ms to 1m"),
         default("max_connections", Kind::Count(1..=1_000_000), "4096", "connections at a time; further ones wait in the kernel; 1 to 1000000"),
         default("max_body", Kind::Size(1..=16 * MIB), "64KiB", "largest body of a hook; 1B to 16MiB"),
         default("first_byte_timeout", millis(1, HOUR), "5s", "longest time from a connection to its first byte; 1ms to 1h"),
@@ -133,6 +137,21 @@ pub static LISTEN: Section = Section {
         default("idle_timeout", millis(1, HOUR), "2m", "longest time between an answer and the next request; 1ms to 1h"),
         default("max_age", millis(1, DAY), "10m", "age of a connection, give or take a tenth, from which the next answer is its last; 1ms to 24h"),
         default("max_in_flight", Kind::Count(1..=1_000_000), "1024", "hooks at a time in the whole process; 1 to 1000000"),
+    ],
+    choice: Choice::Free,
+};
+
+/// `listen.tls`
+#[rustfmt::skip]
+pub static TLS: Section = Section {
+    name: "listen.tls",
+    keys: &[
+        required("certificate", Kind::Path, "PEM file with the certificate and those of its issuers, the leaf first"),
+        required("key", Kind::KeyFile, "PEM file with its private key, not encrypted; may be the same file"),
+        default("client", Kind::Word(&["optional", "required"]), "optional", "`required`: who shows no client certificate that is trusted here or by a caller cannot connect"),
+        optional("client_thumbprints", Kind::OneOrMany(&Kind::Thumbprint), "SHA-256 thumbprints of client certificates that may connect besides those of callers, one or a list"),
+        optional("client_ca", Kind::Path, "PEM file with authorities whose client certificates may connect"),
+        optional("client_names", Kind::OneOrMany(&Kind::DnsName), "DNS names of which a client certificate of client_ca must have one, one or a list; any if left out"),
     ],
     choice: Choice::Free,
 };
@@ -164,9 +183,10 @@ pub static CALLER: Section = Section {
         optional("basic", Kind::OneOrMany(&Kind::Section(&BASIC)), "HTTP Basic credentials, one or a list"),
         optional("code", Kind::OneOrMany(&Kind::Secret), "keys in the query (`?code=…`), one or a list"),
         optional("header", Kind::OneOrMany(&Kind::Section(&HEADER)), "keys in a header, one or a list"),
+        optional("certificate", Kind::OneOrMany(&Kind::Section(&CERTIFICATE)), "TLS client certificates, one or a list; they need `listen.tls`"),
         optional("rate_limit", Kind::Section(&RATE_LIMIT), "how many hooks it may send; no limit if left out"),
     ],
-    choice: Choice::AtLeastOne(&["basic", "code", "header"]),
+    choice: Choice::AtLeastOne(&["basic", "code", "header", "certificate"]),
 };
 
 /// `basic`
@@ -189,6 +209,18 @@ pub static HEADER: Section = Section {
         required("value", Kind::Secret, "its value; visible ASCII"),
     ],
     choice: Choice::Free,
+};
+
+/// `callers.NAME.certificate`
+#[rustfmt::skip]
+pub static CERTIFICATE: Section = Section {
+    name: "certificate",
+    keys: &[
+        optional("thumbprint", Kind::Thumbprint, "SHA-256 thumbprint of this one certificate, whoever issued it"),
+        optional("ca", Kind::Path, "PEM file with the authorities that may have issued it; with `name`"),
+        optional("name", Kind::DnsName, "DNS name that it must have (subjectAltName); with `ca`"),
+    ],
+    choice: Choice::OneGroup(&[&["thumbprint"], &["ca", "name"]]),
 };
 
 /// `rate_limit`
@@ -309,14 +341,16 @@ pub static ON_FAILURE: Section = Section {
 };
 
 /// Every section, for documentation.
-pub static ALL: [&Section; 16] = [
+pub static ALL: [&Section; 18] = [
     &ROOT,
     &LISTEN,
+    &TLS,
     &ADMIN,
     &SHUTDOWN,
     &CALLER,
     &BASIC,
     &HEADER,
+    &CERTIFICATE,
     &SECRET,
     &RATE_LIMIT,
     &CONNECTOR,

@@ -33,9 +33,11 @@ pub enum Kind {
     Rate(RangeInclusive<u32>),
     /// Path of a file; relative to the configuration file's directory.
     Path,
-    /// The same, of a file that may hold a private key.
+    /// The same, of a file with a private key.
     KeyFile,
-    /// DNS name.
+    /// SHA-256 of a certificate.
+    Thumbprint,
+    /// Name of a host in a certificate.
     DnsName,
     /// Name of an environment variable.
     Variable,
@@ -59,7 +61,7 @@ impl Kind {
     /// Whether a secret may stand at such a key or below it, so that nothing of its value may be shown.
     pub fn holds_secret(&self) -> bool {
         match self {
-            // A secret may have been written in place of a variable's name, and a key in place of its path.
+            // A secret may have been written in place of a variable's name, or a key in place of its file.
             Self::Secret | Self::Url | Self::Variable | Self::KeyFile => true,
             Self::Section(section) | Self::WordOr(_, section) => section.holds_secret(),
             Self::OneOrMany(kind) | Self::Named(kind) => kind.holds_secret(),
@@ -82,9 +84,9 @@ impl Kind {
             Self::Size(_) => "a size, such as 64KiB",
             Self::Count(_) => "a whole number",
             Self::Rate(_) => "a rate, such as 200/s",
-            Self::Path => "the path of a file",
-            Self::KeyFile => "the path of a PEM file",
-            Self::DnsName => "a DNS name, such as api.contoso.com",
+            Self::Path | Self::KeyFile => "the path of a file",
+            Self::Thumbprint => "a SHA-256 thumbprint in hexadecimal digits",
+            Self::DnsName => "a DNS name, such as b2c.contoso.com",
             Self::Variable => "the name of an environment variable",
             Self::Word(_) => "a single word",
             Self::List(_, 0) => "a list, such as [displayName, city]; [] for none",

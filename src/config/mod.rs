@@ -9,6 +9,7 @@ use std::{io, path::Path};
 
 mod authentication;
 mod callers;
+mod certificates;
 mod connectors;
 mod credentials;
 mod endpoint;
@@ -27,13 +28,16 @@ mod secret;
 mod similar;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tree;
 mod units;
 
+pub use certificates::{DnsName, Thumbprint};
 pub use files::{Files, Pem};
 pub use model::{
-    Admin, Basic, Caller, Config, Connector, Endpoint, HeaderKey, Hook, KeyedCertificate, Listen,
-    MissingAction, Name, Per, RateLimit, Roots, Shutdown, TlsVersion, UserFlow,
+    Admin, Basic, Caller, CallerCertificate, ClientCertificate, Config, Connector, Endpoint, HeaderKey, Hook,
+    KeyedCertificate, Listen, ListenTls, MissingAction, Name, Per, RateLimit, Roots, Shutdown, TlsVersion,
+    UserFlow,
 };
 pub use problem::{Place, Problem, Report, Severity};
 pub use secret::Secret;
@@ -132,11 +136,14 @@ impl From<tree::SyntaxError> for Problem {
 
 fn lower<'t>(cx: &mut Context<'t>, root: &Entry<'t>) -> Option<Config> {
     let fields = Fields::open(cx, &keys::ROOT, root)?;
-    let (listen, hooks) =
-        fields.section(cx, "listen").map_or((None, None), |fields| ports::listen(cx, &fields));
+    let (listen, hooks, tls) =
+        fields.section(cx, "listen").map_or((None, None, None), |fields| ports::listen(cx, &fields));
     let admin = fields.section(cx, "admin").and_then(|fields| ports::admin(cx, &fields, hooks));
     let shutdown = fields.section(cx, "shutdown").and_then(|fields| ports::shutdown(cx, &fields));
     let callers = fields.get(cx, "callers").and_then(|entry| callers::callers(cx, &entry));
+    if let (Some(tls), Some(callers)) = (&tls, &callers) {
+        tls.check_with(cx, callers);
+    }
     let connectors = fields.get(cx, "connectors").and_then(|entry| connectors::connectors(cx, &entry));
     let known = flows::Known { callers: callers.as_deref(), connectors: connectors.as_deref() };
     let before = cx.problems.len();

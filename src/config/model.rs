@@ -7,7 +7,7 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::flow::{OnFailure, Selection, Step};
 
-use super::{Pem, Secret, endpoint::is_loopback_address};
+use super::{DnsName, Pem, Secret, Thumbprint, endpoint::is_loopback_address};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Whether hooks may reach it unencrypted from beyond loopback.
     pub plain_text: bool,
+    /// TLS, if it speaks that.
+    pub tls: Option<ListenTls>,
+    /// Longest time for the TLS handshake.
+    pub handshake_timeout: Duration,
     /// Connections at a time; further ones wait in the kernel's queue.
     pub max_connections: usize,
     /// Largest body of a hook, in bytes.
@@ -56,8 +60,34 @@ pub struct Listen {
 impl Listen {
     /// Whether hooks may be taken at this address, which may be another one than that of the configuration.
     pub fn may_serve(&self, address: SocketAddr) -> bool {
-        self.plain_text || is_loopback_address(address.ip())
+        self.tls.is_some() || self.plain_text || is_loopback_address(address.ip())
     }
+}
+
+/// `listen.tls`: what the hook port shows, and whom it lets connect beside the callers with a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenTls {
+    /// The certificate and those of its issuers, the leaf first.
+    pub certificate: Pem,
+    /// Its private key.
+    pub key: Pem,
+    /// Whether a client without a trusted certificate may connect.
+    pub client: ClientCertificate,
+    /// Certificates that may connect.
+    pub client_thumbprints: Vec<Thumbprint>,
+    /// Authorities whose certificates may connect.
+    pub client_ca: Option<Pem>,
+    /// Names of which such a certificate must have one; any if there is none.
+    pub client_names: Vec<DnsName>,
+}
+
+/// `listen.tls.client`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// Without a certificate a client may connect too.
+    Optional,
+    /// Only with a trusted certificate.
+    Required,
 }
 
 /// `admin`: the admin port.
@@ -115,6 +145,8 @@ pub struct Caller {
     pub code: Vec<Secret>,
     /// A key in a header.
     pub header: Vec<HeaderKey>,
+    /// A TLS client certificate.
+    pub certificate: Vec<CallerCertificate>,
     /// How many hooks it may send.
     pub rate_limit: Option<RateLimit>,
 }
@@ -135,6 +167,20 @@ pub struct HeaderKey {
     pub name: http::HeaderName,
     /// Its value; visible ASCII.
     pub value: Secret,
+}
+
+/// Which client certificate is a caller's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallerCertificate {
+    /// This very one.
+    Thumbprint(Thumbprint),
+    /// One with this name, from these authorities.
+    Issued {
+        /// The authorities' certificates.
+        ca: Pem,
+        /// One of its DNS names.
+        name: DnsName,
+    },
 }
 
 /// A rate with an explicit burst.

@@ -8,31 +8,24 @@ use super::{
     keys::Kind,
     model::{Admin, Listen, Shutdown},
     problem::{Wrong, quoted},
+    tls::{self, ReadTls},
     units,
 };
 
 /// The hook port's address, if it is known, and where it is written.
 pub(super) type Hooks<'t> = Option<(SocketAddr, Entry<'t>)>;
 
-/// `listen`; its address also where something else is wrong with it.
-pub(super) fn listen<'t>(cx: &mut Context<'t>, fields: &Fields<'t>) -> (Option<Listen>, Hooks<'t>) {
+/// `listen`; its address and what is written of its TLS also where something else is wrong with it.
+pub(super) fn listen<'t>(
+    cx: &mut Context<'t>,
+    fields: &Fields<'t>,
+) -> (Option<Listen>, Hooks<'t>, Option<ReadTls<'t>>) {
     let written = fields.get(cx, "address");
     let address = written.as_ref().and_then(|entry| cx.parsed(entry, |text| address(entry.kind, text)));
     let hooks = address.zip(written);
-    let plain_text = fields.word(cx, "plain_text");
-    if let (Some((address, written)), Some(plain_text)) = (&hooks, plain_text)
-        && !is_loopback_address(address.ip())
-    {
-        if plain_text == "allowed" {
-            let wrong = Wrong::new("hooks and credentials reach this port unencrypted")
-                .help("let only something that ends TLS reach it, such as an ingress or a load balancer");
-            cx.warn(written, wrong);
-        } else {
-            let wrong = Wrong::new("this address is not loopback, and the port has no TLS")
-                .help("listen on 127.0.0.1, or write `plain_text: allowed` if TLS ends before it");
-            cx.wrong_value(written, wrong);
-        }
-    }
+    let tls = tls::listen_tls(cx, fields);
+    let plain_text = plain_text(cx, fields, &hooks, tls.is_written());
+    let handshake_timeout = fields.value(cx, "handshake_timeout", duration);
     let max_connections = count(cx, fields, "max_connections");
     let max_body = fields.value(cx, "max_body", size);
     let first_byte_timeout = fields.value(cx, "first_byte_timeout", duration);
@@ -45,7 +38,9 @@ pub(super) fn listen<'t>(cx: &mut Context<'t>, fields: &Fields<'t>) -> (Option<L
     let listen = || {
         Some(Listen {
             address: address?,
-            plain_text: plain_text? == "allowed",
+            plain_text: plain_text?,
+            tls: tls.value.clone(),
+            handshake_timeout: handshake_timeout?,
             max_connections: max_connections?,
             max_body: max_body?,
             first_byte_timeout: first_byte_timeout?,
@@ -57,7 +52,33 @@ pub(super) fn listen<'t>(cx: &mut Context<'t>, fields: &Fields<'t>) -> (Option<L
             max_in_flight: max_in_flight?,
         })
     };
-    (listen(), hooks)
+    (listen(), hooks, Some(tls))
+}
+
+/// `plain_text`: whether it is allowed.
+fn plain_text<'t>(cx: &mut Context<'t>, fields: &Fields<'t>, hooks: &Hooks<'t>, tls: bool) -> Option<bool> {
+    let plain_text = fields.word(cx, "plain_text");
+    match (hooks, plain_text) {
+        (_, Some("allowed")) if tls => {
+            if let Some(written) = fields.get(cx, "plain_text") {
+                cx.warn(&written, Wrong::new("`plain_text` has no effect: the port has TLS"));
+            }
+        }
+        (Some((address, written)), Some(word)) if !tls && !is_loopback_address(address.ip()) => {
+            if word == "allowed" {
+                let wrong = Wrong::new("hooks and credentials reach this port unencrypted")
+                    .help("write `tls`, or let only something that ends TLS reach it, such as an ingress");
+                cx.warn(written, wrong);
+            } else {
+                let wrong = Wrong::new("this address is not loopback, and the port has no TLS").help(
+                    "write `tls`, listen on 127.0.0.1, or write `plain_text: allowed` if TLS ends before it",
+                );
+                cx.wrong_value(written, wrong);
+            }
+        }
+        _ => {}
+    }
+    Some(plain_text? == "allowed")
 }
 
 /// `admin`; `hooks` must not be the same address.

@@ -82,7 +82,18 @@ fn section(of: &'static Section, step: Option<Step>) -> Map {
             .with("anyOf", each(names))
             .with("not", Map::default().with("required", apart.into_iter().collect::<Json>())),
         Choice::ExactlyOne(names) => map.with("oneOf", each(names)),
+        Choice::OneGroup(groups) => {
+            map.with("oneOf", groups.iter().map(|group| whole(group, groups)).collect::<Json>())
+        }
     }
+}
+
+/// All keys of one group and none of the others.
+fn whole(group: &'static [&'static str], groups: &'static [&'static [&'static str]]) -> Map {
+    let others = groups.iter().copied().flatten().filter(|name| !group.contains(name));
+    Map::default()
+        .with("required", group.iter().copied().collect::<Json>())
+        .with("properties", others.map(|name| (*name, false)).collect::<Map>())
 }
 
 fn property(key: &'static Key, step: Option<Step>) -> Map {
@@ -108,6 +119,7 @@ fn value(kind: &'static Kind, step: Option<Step>) -> Map {
         Kind::Name => text(kind, patterns::NAME).with("maxLength", Name::LONGEST),
         Kind::DnsName => text(kind, patterns::DNS_NAME).with("maxLength", 253_u64),
         Kind::Path | Kind::KeyFile => types(["string", "number", "boolean"]),
+        Kind::Thumbprint => text(kind, patterns::THUMBPRINT),
         // Nothing that YAML takes for a number can be a variable's name.
         Kind::Variable => patterned(types(["string", "boolean"]), kind, patterns::VARIABLE),
         Kind::Flag => patterned(types(["boolean", "string"]), kind, patterns::FLAG),

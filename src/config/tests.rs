@@ -10,6 +10,7 @@ mod arbitrary;
 mod leaks;
 mod rules;
 mod schema;
+mod tls;
 mod valid;
 
 /// A small valid file. A row of a table is this file with one part replaced.
@@ -56,6 +57,8 @@ fn what_is_not_written_has_its_default() {
     let expected = Listen {
         address: ([127, 0, 0, 1], 8080).into(),
         plain_text: false,
+        tls: None,
+        handshake_timeout: seconds(5),
         max_connections: 4096,
         max_body: 64 * 1024,
         first_byte_timeout: seconds(5),

@@ -185,6 +185,11 @@ impl<'a> Account<'a> {
         self.flow.is_some_and(|flow| flow.guard.takes_basic())
     }
 
+    /// Whether no request on this connection could be let in.
+    pub(super) fn connection_is_refused(&self) -> bool {
+        self.auth_failure.is_some_and(AuthFailure::is_of_connection)
+    }
+
     pub(super) fn retry_after(&self) -> Duration {
         self.retry_after
     }

@@ -24,10 +24,12 @@ use crate::{
     dialect::api_connector,
     flow::{Failure, FlowDecision, Given, Reason},
     limits::Limited,
+    tls::Peer,
 };
 
-/// Answers one request. Never fails and never panics: whatever happens becomes an answer.
-pub async fn answer<B>(worker: &Worker, request: Request<B>) -> Response<Full<Bytes>>
+/// Answers one request of a client, which is a `peer` if it has shown a certificate. Never fails and never panics:
+/// whatever happens becomes an answer.
+pub async fn answer<B>(worker: &Worker, peer: Option<&Peer>, request: Request<B>) -> Response<Full<Bytes>>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Send + Unpin + 'static,
 {
@@ -36,7 +38,7 @@ where
     let current = worker.current();
     let mut account = Account::open(&current, &head, received);
     // The only place where a panic is caught: what the life of a hook touches is dropped with it, or is a counter.
-    let life = AssertUnwindSafe(live(&current, &head, &mut body, &mut account)).catch_unwind().await;
+    let life = AssertUnwindSafe(live(&current, peer, &head, &mut body, &mut account)).catch_unwind().await;
     let result = life.unwrap_or_else(|_| {
         current.snapshot.metrics.panics().inc();
         Err(Reason::Panic.into())
@@ -51,6 +53,7 @@ where
 /// From the head of the request to a decision, or to the reason why there is none.
 async fn live<'a, B>(
     current: &'a Current,
+    peer: Option<&Peer>,
     head: &Parts,
     body: &mut B,
     account: &mut Account<'a>,
@@ -67,7 +70,7 @@ where
     if head.method != Method::POST {
         return Err(Reason::MethodNotAllowed.into());
     }
-    let key = flow.guard.admit(head).map_err(|failure| account.not_admitted(failure))?;
+    let key = shared.admit(flow, head, peer).map_err(|failure| account.not_admitted(failure))?;
     let (caller, credential) = flow.caller(key);
     account.admitted(caller, credential);
     body::check_type(head)?;

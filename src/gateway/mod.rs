@@ -14,6 +14,7 @@ mod hook;
 pub mod law;
 mod rehearsal;
 mod reply;
+mod setup;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -22,5 +23,6 @@ mod worker;
 
 pub use hook::answer;
 pub use rehearsal::Rehearsal;
-pub use snapshot::{SetupError, Snapshot};
+pub use setup::SetupError;
+pub use snapshot::Snapshot;
 pub use worker::{Current, Worker};

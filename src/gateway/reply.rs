@@ -42,6 +42,10 @@ pub(super) fn problem(reason: Reason, account: &Account<'_>) -> Response<Full<By
         }
         _ => {}
     }
+    if account.connection_is_refused() {
+        // A new one may bring another certificate.
+        headers.insert(header::CONNECTION, CLOSE);
+    }
     if reason.asks_to_retry() {
         // Whole seconds, rounded up: an earlier retry would be refused again.
         let seconds = account.retry_after().as_millis().div_ceil(1_000).max(1);

@@ -2,20 +2,24 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use super::correlation;
+use http::request::Parts;
+
+use super::{
+    correlation,
+    setup::{self, SetupError},
+};
 use crate::{
-    caller::{self, Guard},
+    caller::{self, AuthFailure, Guard},
     config::{self, Config, Name},
     connector::Api,
     flow::{OnFailure, Reason, Step},
     limits::{InFlight, Rate},
-    telemetry::{Counter, HookMetrics, Metrics},
-    tls::TlsSetupError,
+    telemetry::{Certificate, Counter, HookMetrics, Metrics},
+    tls::{HandshakeFailure, Peer, ServerTls},
 };
 
 /// Everything that comes from one configuration.
@@ -27,24 +31,12 @@ pub struct Snapshot {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) max_body: usize,
     pub(super) body_timeout: Duration,
+    pub(super) handshake_timeout: Duration,
+    pub(super) tls: Option<ServerTls>,
+    certificates: Vec<Certificate>,
     pub(super) metrics: Metrics,
     /// For requests that belong to no hook.
     pub(super) unrouted: HookMetrics,
-}
-
-/// A checked configuration cannot be put to work: all connectors whose trust cannot be set up, and why.
-#[derive(Debug, thiserror::Error)]
-pub struct SetupError(Vec<(Name, TlsSetupError)>);
-
-impl fmt::Display for SetupError {
-    /// One line for each connector.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, (connector, error)) in self.0.iter().enumerate() {
-            let line_end = if number > 0 { "\n" } else { "" };
-            write!(f, "{line_end}connector `{connector}`: {error}")?;
-        }
-        Ok(())
-    }
 }
 
 /// A user flow.
@@ -82,54 +74,95 @@ pub(super) struct Hook {
 }
 
 impl Snapshot {
-    /// Puts a checked configuration to work.
+    /// Puts a checked configuration to work. Says what certificates end soon.
     pub fn new(config: Config, metrics: Metrics) -> Result<Self, SetupError> {
         correlation::prepare();
         Self::build(config, metrics, None)
     }
 
     /// Puts another configuration to work after this one. What lives is carried over where its settings are the same:
-    /// rates, numbers at a time, connections.
+    /// rates, numbers at a time, connections to APIs, TLS sessions of callers.
     pub fn succeeded_by(&self, config: Config) -> Result<Self, SetupError> {
-        Self::build(config, self.metrics.clone(), Some(self))
+        Ok(Self::build(config, self.metrics.clone(), Some(self))?.keeping_sessions_of(self))
     }
 
     fn build(config: Config, metrics: Metrics, before: Option<&Self>) -> Result<Self, SetupError> {
-        let caller = |caller| Arc::new(Caller::new(caller, &metrics, before));
-        let callers: Vec<_> = config.callers.iter().map(caller).collect();
-        let flows = config.user_flows.iter().map(|flow| {
-            let guard = Guard::new(flow.callers.iter().map(|&caller| &config.callers[caller]));
-            let callers = flow.callers.iter().map(|&caller| Arc::clone(&callers[caller])).collect();
+        let Config { listen, callers, connectors, user_flows, .. } = config;
+        let mut faults = SetupError::default();
+        let trusts: Vec<_> = callers.iter().map(|caller| setup::trusts(caller, &mut faults)).collect();
+        let apis = connectors.into_iter().filter_map(|connector| {
+            let same_name = |api: &&Arc<Api>| api.name() == connector.name.as_str();
+            let before = before.and_then(|before| before.apis.iter().find(same_name));
+            setup::api(connector, &metrics, before, &mut faults)
+        });
+        let apis: Vec<_> = apis.collect();
+        let all_trusts = trusts.iter().flatten().cloned();
+        let tls = listen.tls.and_then(|tls| setup::listener(tls, all_trusts, &mut faults));
+        faults.none()?;
+
+        let shared: Vec<_> =
+            callers.iter().map(|caller| Arc::new(Caller::new(caller, &metrics, before))).collect();
+        let flows = user_flows.iter().map(|flow| {
+            let named = flow.callers.iter().map(|&caller| (&callers[caller], trusts[caller].as_slice()));
+            let guard = Guard::new(named);
+            let callers = flow.callers.iter().map(|&caller| Arc::clone(&shared[caller])).collect();
             let hooks = flow.hooks.iter().map(|hook| Hook::new(&flow.name, hook, &metrics)).collect();
             let name = flow.name.clone();
             (name.as_str().into(), Flow { name, guard, answer_within: flow.answer_within, callers, hooks })
         });
-        let flows = flows.collect();
-        let (mut apis, mut unusable) = (Vec::new(), Vec::new());
-        for connector in config.connectors {
-            let name = connector.name.clone();
-            let before = before.and_then(|before| before.apis.iter().find(|api| api.name() == name.as_str()));
-            match Api::succeeding(connector, &metrics, before) {
-                Ok(api) => apis.push(api),
-                Err(error) => unusable.push((name, error)),
-            }
-        }
-        if !unusable.is_empty() {
-            return Err(SetupError(unusable));
-        }
-        Ok(Self {
-            flows,
-            callers,
+        let snapshot = Self {
+            flows: flows.collect(),
+            callers: shared,
+            in_flight: InFlight::succeeding(listen.max_in_flight, before.map(|before| &before.in_flight)),
+            max_body: listen.max_body,
+            body_timeout: listen.body_timeout,
+            handshake_timeout: listen.handshake_timeout,
+            certificates: setup::certificates(tls.as_ref(), &apis),
             apis,
-            in_flight: InFlight::succeeding(
-                config.listen.max_in_flight,
-                before.map(|before| &before.in_flight),
-            ),
-            max_body: config.listen.max_body,
-            body_timeout: config.listen.body_timeout,
+            tls,
             unrouted: metrics.unrouted(),
             metrics,
-        })
+        };
+        if snapshot.tls.is_some() {
+            snapshot.metrics.expect_failed_handshakes(HandshakeFailure::ALL.map(HandshakeFailure::as_str));
+        }
+        snapshot.watch_certificates(SystemTime::now());
+        Ok(snapshot)
+    }
+
+    /// With the TLS of `previous` where it shows and trusts the same, so that sessions of its clients stay resumable.
+    pub(super) fn keeping_sessions_of(mut self, previous: &Self) -> Self {
+        if let (Some(tls), Some(previous)) = (&mut self.tls, &previous.tls)
+            && tls.is_same(previous)
+        {
+            tls.clone_from(previous);
+        }
+        self
+    }
+
+    /// The certificates that claimgate shows to others.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+
+    /// Shows in the metrics when each certificate ends, and warns of those that end soon. Worth doing once a day.
+    pub fn watch_certificates(&self, now: SystemTime) {
+        self.certificates.iter().for_each(|certificate| self.metrics.watch(certificate, now));
+    }
+
+    /// Whose credential this request has. Asked of the configuration as it is now: the connection, or the session that it
+    /// resumed, may be older.
+    pub(super) fn admit(
+        &self,
+        flow: &Flow,
+        head: &Parts,
+        peer: Option<&Peer>,
+    ) -> Result<caller::Key, AuthFailure> {
+        let now = SystemTime::now();
+        if let Some(tls) = &self.tls {
+            tls.admit(peer, now)?;
+        }
+        flow.guard.admit(head, peer, now)
     }
 
     /// Forgets the metrics of every user flow, connector and caller that is not in this configuration.
@@ -141,6 +174,8 @@ impl Snapshot {
             "user_flow" => value.is_empty() || self.flows.contains_key(value),
             "connector" => connectors.contains(value),
             "caller" => callers.contains(value),
+            // Of a certificate.
+            "name" => self.certificates.iter().any(|certificate| certificate.name == value),
             _ => true,
         });
     }

@@ -1,4 +1,5 @@
-//! What can be shown only from inside: a panic in the life of a hook. Everything else is shown over the wire.
+//! What can be shown only from inside: a panic in the life of a hook, and a configuration that changes under a connection.
+//! Everything else is shown over the wire.
 
 use std::{
     io,
@@ -16,6 +17,7 @@ use super::*;
 use crate::{
     config::{self, Secrets},
     telemetry::{LogFormat, LogWriter, Metrics},
+    tls::testing::{Authority, Shown},
 };
 
 const CONFIG: &str = r#"
@@ -89,7 +91,7 @@ async fn a_panic_costs_its_hook_a_failure_that_is_never_continue_and_nothing_els
             .header("content-type", "application/json")
             .body(Defect)
             .unwrap();
-        let response = answer(&worker, request).await;
+        let response = answer(&worker, None, request).await;
         assert_eq!(response.status(), status);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body = String::from_utf8_lossy(&body);
@@ -106,4 +108,95 @@ async fn a_panic_costs_its_hook_a_failure_that_is_never_continue_and_nothing_els
     assert_eq!(log.matches("\"reason\":\"panic\"").count(), 2, "{log}");
     let page = String::from_utf8(metrics.encode()).unwrap();
     assert!(!log.contains(MARK) && !page.contains(MARK), "{log}");
+}
+
+/// No body at all.
+struct Empty;
+
+impl Body for Empty {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// The configuration with its hook port behind TLS, put to work.
+struct Behind(tempfile::TempDir);
+
+impl Behind {
+    fn new() -> Self {
+        let purpose = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
+        let own = Authority::new().leaf(&["hooks.example"], 2020..=4000, purpose);
+        let directory = tempfile::tempdir().unwrap();
+        for pem in own.pems(["hooks.pem", "hooks.key"]) {
+            std::fs::write(directory.path().join(pem.path), pem.contents.expose()).unwrap();
+        }
+        Self(directory)
+    }
+
+    fn snapshot(&self, listen: &str, tls: &str) -> Snapshot {
+        let tls = format!("{listen}, tls: {{ certificate: hooks.pem, key: hooks.key, {tls} }}");
+        let name = self.0.path().join("test.yaml");
+        let text = CONFIG.replace("max_in_flight: 1", &tls);
+        let outcome = config::read(name.to_str().unwrap(), &text, Secrets::Load);
+        Snapshot::new(outcome.config.unwrap_or_else(|| panic!("{}", outcome.report)), Metrics::new()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_nothing_trusts_any_more_is_refused_and_its_connection_ended() {
+    let behind = Behind::new();
+    let [old, new] = [2020..=4000, 2021..=4000].map(Shown::self_signed);
+    let peer = Arc::new(old.peer());
+    let (log, logs) =
+        LogWriter::spawn(io::sink(), LogFormat::Json, Metrics::new().log_lines_dropped()).unwrap();
+    for (case, trusted, client, peer, failure) in [
+        ("a trusted one", &old, "required", Some(&peer), None),
+        ("none where none is needed", &old, "optional", None, None),
+        ("none where one is needed by now", &old, "required", None, Some("certificate_missing")),
+        ("one that was withdrawn", &new, "required", Some(&peer), Some("certificate_untrusted")),
+        (
+            "one that was withdrawn, and none is needed",
+            &new,
+            "optional",
+            Some(&peer),
+            Some("certificate_untrusted"),
+        ),
+    ] {
+        let trust = format!("client: {client}, client_thumbprints: {}", trusted.thumbprint());
+        let snapshot = behind.snapshot("max_in_flight: 1", &trust);
+        let metrics = snapshot.metrics.clone();
+        let worker = Worker::new(Arc::new(snapshot), logs.access_log());
+        let request = Request::post("/flows/F/postFederationSignup")
+            .header("authorization", "Basic ZW50cmE6cHc=")
+            .header("content-type", "application/json")
+            .body(Empty)
+            .unwrap();
+        let response = answer(&worker, peer.map(|peer| &**peer), request).await;
+        assert_eq!(response.status() == 401, failure.is_some(), "{case}: {}", response.status());
+        assert_eq!(response.headers().contains_key("connection"), failure.is_some(), "{case}");
+        let page = String::from_utf8(metrics.encode()).unwrap();
+        let counted =
+            failure.map(|failure| format!("claimgate_caller_failures_total{{reason=\"{failure}\"}} 1"));
+        assert!(counted.is_none_or(|counted| page.contains(&counted)), "{case}: {page}");
+    }
+    log.finish(std::time::Duration::from_secs(5)).unwrap();
+}
+
+#[test]
+fn sessions_survive_a_configuration_with_the_same_tls_and_no_other() {
+    let behind = Behind::new();
+    let pin = format!("client_thumbprints: {}", Shown::self_signed(2020..=4000).thumbprint());
+    let first = behind.snapshot("max_in_flight: 1", "");
+    let sessions = |snapshot: &Snapshot| snapshot.tls.as_ref().unwrap().sessions();
+    for (more, tls, kept) in [("max_in_flight: 2", "", true), ("max_in_flight: 1", &*pin, false)] {
+        let fresh = behind.snapshot(more, tls);
+        assert_ne!(sessions(&fresh), sessions(&first));
+        assert_eq!(sessions(&fresh.keeping_sessions_of(&first)) == sessions(&first), kept);
+    }
 }

@@ -3,12 +3,14 @@
 use std::{
     convert::Infallible,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use super::snapshot::{Hook, Snapshot};
 use crate::{
     connector::Connector,
     telemetry::{AccessLog, Metrics},
+    tls::{HandshakeFailure, ServerTls},
 };
 
 /// One worker. Outlives every configuration.
@@ -45,6 +47,21 @@ impl Worker {
     /// The metrics of the process.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// TLS for a new connection, if the hook port speaks it.
+    pub fn tls(&self) -> Option<ServerTls> {
+        self.current().snapshot.tls.clone()
+    }
+
+    /// Longest time for a TLS handshake.
+    pub fn handshake_timeout(&self) -> Duration {
+        self.current().snapshot.handshake_timeout
+    }
+
+    /// Counts a TLS handshake that failed.
+    pub fn handshake_failed(&self, reason: HandshakeFailure) {
+        self.metrics.handshake_failed(reason.as_str());
     }
 
     /// Puts another configuration in force: for every hook that begins from now on. Connections to APIs are kept where

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{
+    handshake,
     progress::{Ending, Phase, Progress},
     watched::{Watched, WatchedBody},
     watcher::{Timeouts, overdue},
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     gateway::{self, Worker},
     telemetry::Unparsed,
+    tls::Peer,
 };
 
 /// Largest head of a request, and of what hyper reads ahead, in bytes.
@@ -44,14 +46,15 @@ pub(super) async fn serve_accepted(stream: TcpStream, port: Port) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    serve(stream, port).await;
+    let Some((stream, peer)) = handshake::shake(stream, &port.worker).await else { return };
+    serve(stream, peer, port).await;
 }
 
 /// Serves HTTP on a stream to its end.
 ///
 /// hyper's own timer for heads is off: it runs through idle times too, and is made anew for each head. The watcher
 /// bounds both, each by its own time-out.
-async fn serve<S>(stream: S, port: Port)
+async fn serve<S>(stream: S, peer: Option<Arc<Peer>>, port: Port)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -59,8 +62,8 @@ where
     let progress = Arc::new(Progress::new(ending));
     let _over = Over(&progress);
     let service = service_fn(|request| {
-        let (worker, progress) = (Arc::clone(&worker), Arc::clone(&progress));
-        async move { Ok::<_, Infallible>(answer(worker, progress, request).await) }
+        let (worker, peer, progress) = (Arc::clone(&worker), peer.clone(), Arc::clone(&progress));
+        async move { Ok::<_, Infallible>(answer(worker, peer, progress, request).await) }
     });
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -117,12 +120,13 @@ fn unparsed(error: &hyper::Error) -> Option<Unparsed> {
 
 async fn answer(
     worker: Arc<Worker>,
+    peer: Option<Arc<Peer>>,
     progress: Arc<Progress>,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     progress.asked();
     let request = request.map(|body| WatchedBody::new(body, Arc::clone(&progress)));
-    let mut response = gateway::answer(&worker, request).await;
+    let mut response = gateway::answer(&worker, peer.as_deref(), request).await;
     if progress.answers_last() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -6,6 +6,7 @@
 
 mod accept;
 mod connection;
+mod handshake;
 mod listener;
 mod progress;
 mod watched;

@@ -20,6 +20,9 @@ impl Metrics {
         for counters in self.counters_with_names() {
             forget(counters, named);
         }
+        for gauges in self.gauges_with_names() {
+            forget(gauges, named);
+        }
         for histograms in self.histograms_with_names() {
             forget(histograms, named);
         }

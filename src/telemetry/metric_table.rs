@@ -41,10 +41,11 @@ pub(super) const BUCKETS: [f64; 17] =
 
 /// Every metric of claimgate, in the order of a hook's life. `process_*` (Linux only) stands beside them.
 #[rustfmt::skip]
-pub const METRIC_TABLE: [MetricRow; 18] = [
+pub const METRIC_TABLE: [MetricRow; 20] = [
     UNPARSED_REQUESTS, REQUESTS, REQUEST_DURATION, DEADLINE_REMAINING, UPSTREAM_REQUESTS, UPSTREAM_DURATION, FALLBACK_DECISIONS,
-    CALLER_FAILURES, CREDENTIAL_USES, CLAIMS_DROPPED, ANSWER_REPAIRS, RATE_LIMITED, IN_FLIGHT_HOOKS,
-    CONFIG_LAST_RELOAD_SUCCESSFUL, CONFIG_LAST_RELOAD_SUCCESS, LOG_LINES_DROPPED, PANICS, BUILD_INFO,
+    TLS_HANDSHAKES_FAILED, CALLER_FAILURES, CREDENTIAL_USES, CERTIFICATE_NOT_AFTER, CLAIMS_DROPPED, ANSWER_REPAIRS,
+    RATE_LIMITED, IN_FLIGHT_HOOKS, CONFIG_LAST_RELOAD_SUCCESSFUL, CONFIG_LAST_RELOAD_SUCCESS, LOG_LINES_DROPPED,
+    PANICS, BUILD_INFO,
 ];
 
 macro_rules! rows {
@@ -74,10 +75,14 @@ rows! {
         "Time that a call to the API took, whatever came of it.";
     FALLBACK_DECISIONS = Counter "fallback_decisions_total" ["user_flow", "step", "reason", "decision"]
         "Hooks that on_failure answered, by the reason of the failure.";
+    TLS_HANDSHAKES_FAILED = Counter "tls_handshakes_failed_total" ["reason"]
+        "TLS handshakes on the hook port that failed: timeout, no_certificate, certificate_refused, client_refused, protocol, closed.";
     CALLER_FAILURES = Counter "caller_failures_total" ["reason"]
         "Requests that failed through the caller: wrong credential, wrong path, broken hook, hung up.";
     CREDENTIAL_USES = Counter "credential_uses_total" ["caller", "credential"]
         "Hooks authenticated by this credential; shows when an old one is no longer used.";
+    CERTIFICATE_NOT_AFTER = Gauge "certificate_not_after_timestamp_seconds" ["role", "name"]
+        "When a certificate that claimgate shows ends, in seconds since 1970.";
     CLAIMS_DROPPED = Counter "claims_dropped_total" ["connector", "direction"]
         "Claims that were not selected and went no further: sent to the API, or received from it.";
     ANSWER_REPAIRS = Counter "answer_repairs_total" ["connector", "repair"]

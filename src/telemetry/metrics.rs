@@ -35,6 +35,8 @@ pub struct Metrics {
     fallback_decisions: IntCounterVec,
     caller_failures: IntCounterVec,
     credential_uses: IntCounterVec,
+    handshakes_failed: IntCounterVec,
+    certificates: IntGaugeVec,
     claims_dropped: IntCounterVec,
     answer_repairs: IntCounterVec,
     rate_limited: [IntCounter; Limit::ALL.len()],
@@ -64,6 +66,8 @@ impl Metrics {
             fallback_decisions: counters(&registry, &table::FALLBACK_DECISIONS),
             caller_failures: counters(&registry, &table::CALLER_FAILURES),
             credential_uses: counters(&registry, &table::CREDENTIAL_USES),
+            handshakes_failed: counters(&registry, &table::TLS_HANDSHAKES_FAILED),
+            certificates: gauges(&registry, &table::CERTIFICATE_NOT_AFTER),
             claims_dropped: counters(&registry, &table::CLAIMS_DROPPED),
             answer_repairs: counters(&registry, &table::ANSWER_REPAIRS),
             rate_limited: Limit::ALL.map(|limit| rate_limited.with_label_values(&[limit.as_str()])),
@@ -117,6 +121,24 @@ impl Metrics {
         self.unparsed_requests[fault as usize].inc();
     }
 
+    /// Shows these reasons from the start, so that `rate()` sees the first failure.
+    pub fn expect_failed_handshakes<const N: usize>(&self, reasons: [&'static str; N]) {
+        for reason in reasons {
+            self.handshakes_failed.with_label_values(&[reason]);
+        }
+    }
+
+    /// Counts a TLS handshake on the hook port that failed; `reason` is one of a closed list.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshakes_failed.with_label_values(&[reason]).inc();
+    }
+
+    /// Shows when a certificate ends, in seconds since 1970.
+    pub(super) fn certificate_not_after(&self, role: &'static str, name: &str, seconds: u64) {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        self.certificates.with_label_values(&[role, name]).set(seconds);
+    }
+
     /// Counts a hook as being answered until the guard is dropped.
     pub fn enter_hook(&self) -> HookGauge<'_> {
         self.in_flight_hooks.inc();
@@ -155,6 +177,11 @@ impl Metrics {
             &self.claims_dropped,
             &self.answer_repairs,
         ]
+    }
+
+    /// The same of gauges.
+    pub(super) fn gauges_with_names(&self) -> [&IntGaugeVec; 1] {
+        [&self.certificates]
     }
 
     /// The same of histograms.

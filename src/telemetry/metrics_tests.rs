@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The names and labels of DESIGN's "Metrics" section, as far as they exist by now.
-const DESIGN: [(&str, &str); 18] = [
+const DESIGN: [(&str, &str); 20] = [
     ("unparsed_requests_total", "fault"),
     ("requests_total", "user_flow,step,decision,outcome"),
     ("request_duration_seconds", "user_flow,step"),
@@ -15,8 +15,10 @@ const DESIGN: [(&str, &str); 18] = [
     ("upstream_requests_total", "connector,reason"),
     ("upstream_duration_seconds", "connector"),
     ("fallback_decisions_total", "user_flow,step,reason,decision"),
+    ("tls_handshakes_failed_total", "reason"),
     ("caller_failures_total", "reason"),
     ("credential_uses_total", "caller,credential"),
+    ("certificate_not_after_timestamp_seconds", "role,name"),
     ("claims_dropped_total", "connector,direction"),
     ("answer_repairs_total", "connector,repair"),
     ("rate_limited_total", "limit"),
@@ -51,6 +53,8 @@ fn everything_touched() -> Metrics {
     hook.record(&event(DecisionLabel::Error, Outcome::Refused, Some(Reason::NotFound)));
     metrics.for_connector("api").answer_repaired("trailing_comma");
     metrics.for_caller_credential("entra", "basic").inc();
+    metrics.handshake_failed("timeout");
+    metrics.certificate_not_after("listener", "listen.tls", 1);
     metrics
 }
 

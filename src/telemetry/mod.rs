@@ -1,6 +1,7 @@
 //! What operators see of a hook: metrics, access events, diagnostics.
 //!
 //! - [`Metrics`]: the only place with metric names; [`METRIC_TABLE`] is their one source.
+//! - [`Certificate`]: one of claimgate's own, whose end is shown and announced.
 //! - [`AccessEvent`]: one line a hook, written on every path.
 //! - [`LogWriter`] and [`AccessLog`]: how lines leave the process without holding up a worker.
 //! - [`diagnostics`]: what the program has to say about itself, on standard error.
@@ -9,6 +10,7 @@
 
 mod access;
 mod access_fields;
+mod certificates;
 mod claim_names;
 pub mod diagnostics;
 mod escape;
@@ -21,6 +23,7 @@ mod timestamp;
 
 pub use access::AccessEvent;
 pub use access_fields::{ACCESS_FIELDS, AccessField};
+pub use certificates::{Certificate, CertificateRole};
 pub use claim_names::ClaimNames;
 pub use diagnostics::LogFormat;
 pub use labels::{DecisionLabel, Direction, Limit, Outcome, Unparsed};

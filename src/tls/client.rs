@@ -2,7 +2,6 @@
 
 use std::{
     fmt, io,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,48 +12,27 @@ use std::{
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::ServerName,
     version::{TLS12, TLS13},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{
-    Fault, Identity, IdentityError, Stream, Validity,
+    ALPN, Fault, Identity, IdentityError, Stream, Validity,
     asked::{self, Shows},
     in_use::{self, InUse},
+    roots::{self, RootsError},
     stream::Encrypted,
 };
-use crate::config::{KeyedCertificate, Pem, Roots, TlsVersion};
-
-/// What claimgate speaks inside TLS (RFC 7301): an API that would rather speak HTTP/2 is told so in the handshake.
-const ALPN: &[u8] = b"http/1.1";
+use crate::config::{KeyedCertificate, Roots, TlsVersion};
 
 /// Why TLS towards an API cannot be set up. Found when the configuration is loaded, not at the first call.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetupError {
-    /// The file with the roots is no well-formed PEM (RFC 7468).
-    #[error("roots: {} is no well-formed PEM file", path.display())]
-    RootsNotPem {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// The file holds no certificate, so every handshake would fail.
-    #[error("roots: {} holds no certificate", path.display())]
-    RootsEmpty {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// A section of the file is no certificate that can be trusted as a root.
-    #[error("roots: certificate {position} in {} is no usable root: {reason}", path.display())]
-    RootUnusable {
-        /// Which file.
-        path: PathBuf,
-        /// Which certificate in it, from 1.
-        position: usize,
-        /// What the TLS library says about it.
-        reason: String,
-    },
+    /// The file with the roots holds none that can be used.
+    #[error("roots: {0}")]
+    Roots(#[from] RootsError),
     /// A client certificate cannot be used.
     #[error("certificate: {0}")]
     Certificate(#[from] IdentityError),
@@ -119,7 +97,7 @@ impl ClientTls {
             ServerName::try_from(settings.server_name.to_owned()).map_err(|_| TlsSetupError::HostName)?;
         let roots = Arc::new(match settings.roots {
             Roots::Webpki => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-            Roots::File(pem) => read_roots(pem)?,
+            Roots::File(pem) => roots::read(pem)?,
         });
         let mut identities = Vec::with_capacity(settings.certificates.len().max(1));
         for KeyedCertificate { certificate, key } in settings.certificates {
@@ -216,19 +194,4 @@ impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTls").field("name", &self.shared.name).finish_non_exhaustive()
     }
-}
-
-fn read_roots(pem: &Pem) -> Result<RootCertStore, TlsSetupError> {
-    let path = &pem.path;
-    let mut store = RootCertStore::empty();
-    for (index, certificate) in CertificateDer::pem_slice_iter(pem.contents.expose()).enumerate() {
-        // The error quotes the file; what was put there by mistake may be a key.
-        let certificate = certificate.map_err(|_| TlsSetupError::RootsNotPem { path: path.clone() })?;
-        store.add(certificate).map_err(|error| TlsSetupError::RootUnusable {
-            path: path.clone(),
-            position: index + 1,
-            reason: error.to_string(),
-        })?;
-    }
-    if store.is_empty() { Err(TlsSetupError::RootsEmpty { path: path.clone() }) } else { Ok(store) }
 }

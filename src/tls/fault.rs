@@ -22,11 +22,9 @@ impl Fault {
         error.get_ref()?.downcast_ref::<Self>().cloned()
     }
 
-    /// Puts into an error of the TLS library what else is known of the connection. This is the one place that looks:
-    /// the library's stream has no other way to hand over its own error.
+    /// Puts into an error of the TLS library what else is known of the connection.
     pub(super) fn complete(error: io::Error, asked: Asked, settled: bool) -> io::Error {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-        match inner {
+        match rustls_error(&error) {
             Some(inner) => {
                 io::Error::new(error.kind(), Self { error: Box::new(inner.clone()), asked, settled })
             }
@@ -144,6 +142,11 @@ fn hint_on_certificate(error: &CertificateError) -> &'static str {
             "the API needs a certificate for servers, with its name as a subject alternative name, from an authority in `roots`"
         }
     }
+}
+
+/// The one place that looks into an I/O error: the library's stream has no other way to hand over its own.
+pub(super) fn rustls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 impl fmt::Display for Fault {

@@ -18,7 +18,7 @@ use tokio_rustls::TlsStream;
 
 use super::{Fault, asked::Asked};
 
-/// A connection to an API.
+/// A connection, to an API or from a caller.
 #[derive(Debug)]
 pub enum Stream {
     /// Without TLS.
@@ -96,6 +96,12 @@ impl Stream {
 impl Encrypted {
     pub(super) fn new(tls: impl Into<TlsStream<TcpStream>>, identity: usize, asked: Asked) -> Self {
         Self { tls: tls.into(), identity, asked, settled: false, ended: None }
+    }
+
+    /// Whether it resumed a session.
+    #[cfg(test)]
+    pub(super) fn handshake_kind(&self) -> Option<rustls::HandshakeKind> {
+        self.tls.get_ref().1.handshake_kind()
     }
 
     pub(super) fn identity(&self) -> usize {

@@ -26,6 +26,10 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{ClientSettings, ClientTls, TlsSetupError};
 use crate::config::{KeyedCertificate, Pem, Roots, Secret, TlsVersion};
 
+mod clients;
+
+pub(crate) use clients::{Shown, dns_name};
+
 /// Both versions that claimgate speaks.
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
@@ -73,7 +77,12 @@ impl Authority {
 
     /// Its certificate as the roots to trust.
     pub(crate) fn roots(&self) -> Roots {
-        Roots::File(pem("roots.pem", &self.issuer.pem()))
+        Roots::File(self.pem("roots.pem"))
+    }
+
+    /// Its certificate as a file of this name.
+    pub(crate) fn pem(&self, name: &str) -> Pem {
+        pem(name, &self.issuer.pem())
     }
 
     /// A client certificate with this serial number, valid in the years from `first` to before `end`.

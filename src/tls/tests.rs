@@ -12,22 +12,23 @@ use crate::config::{Pem, Roots, Secret};
 
 #[test]
 fn a_wrong_file_of_roots_is_told_apart_and_never_quoted() {
-    type Expected = fn(&TlsSetupError) -> bool;
+    type Expected = fn(&RootsError) -> bool;
     let garbage = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n";
     let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
     let unended = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n";
     let cases: [(&str, Expected); 5] = [
-        ("", |error| matches!(error, TlsSetupError::RootsEmpty { .. })),
-        (key, |error| matches!(error, TlsSetupError::RootsEmpty { .. })),
-        (unended, |error| matches!(error, TlsSetupError::RootsNotPem { .. })),
-        ("-----BEGIN c2VjcmV0\n", |error| matches!(error, TlsSetupError::RootsNotPem { .. })),
-        (garbage, |error| matches!(error, TlsSetupError::RootUnusable { position: 1, .. })),
+        ("", |error| matches!(error, RootsError::Empty { .. })),
+        (key, |error| matches!(error, RootsError::Empty { .. })),
+        (unended, |error| matches!(error, RootsError::NotPem { .. })),
+        ("-----BEGIN c2VjcmV0\n", |error| matches!(error, RootsError::NotPem { .. })),
+        (garbage, |error| matches!(error, RootsError::Unusable { position: 1, .. })),
     ];
     for (content, expected) in cases {
         let contents = Secret::new(content.as_bytes().to_vec());
         let roots = Roots::File(Pem { path: "roots.pem".into(), contents });
         let error = client(&roots, "api.example").unwrap_err();
-        assert!(expected(&error), "{content:?}: {error:?}");
+        let TlsSetupError::Roots(cause) = &error else { panic!("{content:?}: {error:?}") };
+        assert!(expected(cause), "{content:?}: {error:?}");
         let texts = [error.to_string(), format!("{error:?}")];
         assert!(texts.iter().all(|text| !text.contains("c2VjcmV0") && !text.contains("secret")), "{texts:?}");
     }

@@ -9,7 +9,11 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::support::{Client, ConfigText, PASSWORD, claimgate};
+use super::support::{
+    Client, ConfigText, PASSWORD,
+    certificates::{Certificates, Files, Kind},
+    claimgate,
+};
 
 /// A directory with this configuration as `c.yaml`.
 fn directory(config: &str) -> TempDir {
@@ -97,6 +101,37 @@ fn check_without_secrets_needs_none_and_with_them_misses_each() {
     );
     let fine = (0, "c.yaml: fine\n".to_owned(), String::new());
     assert_eq!(run(&directory, &["check", "--without-secrets", "--config", "c.yaml"]), fine);
+}
+
+#[test]
+fn tls_of_the_hook_port_that_is_of_no_use_is_found_by_check_and_by_serve_in_the_same_words() {
+    let certificates = Certificates::new();
+    let (server, other) = (certificates.server(Kind::Ecdsa), certificates.client("b2c.example"));
+    let mixed = Files { certificate: server.certificate.clone(), key: other.key };
+    let listen = Certificates::listen(&mixed, &format!(", client_ca: {}", server.key.display()));
+    let caller = format!("certificate: {{ ca: {}, name: b2c.example }}", server.key.display());
+    let text = ConfigText::new("https://approvals.contoso.com/").listen(&listen).caller(&caller).text();
+    let broken = directory(&text);
+    let key = server.key.display();
+    for command in [&["check"][..], &["serve", "--log-format", "text"]] {
+        let (status, _, details) = run(&broken, &[command, &["--config", "c.yaml"]].concat());
+        assert_eq!(status, 1, "{command:?}: {details}");
+        for fault in [
+            format!("caller `entra`: certificate: {key} holds no certificate"),
+            format!("listen.tls: client_ca: {key} holds no certificate"),
+            "listen.tls: the private key in ".to_owned(),
+        ] {
+            assert!(details.contains(&fault), "{fault} in {details}");
+        }
+        assert!(!details.contains("PRIVATE KEY"), "{details}");
+    }
+    let soon = certificates.server_for(Kind::Ecdsa, Duration::from_hours(24 * 3));
+    let text = ConfigText::new("https://approvals.contoso.com/").listen(&Certificates::listen(&soon, ""));
+    let (status, _, details) = run(&directory(&text.text()), &["check", "--config", "c.yaml"]);
+    assert!(
+        status == 0 && details.contains("warning: the certificate of listen.tls ends in 2 days"),
+        "{details}"
+    );
 }
 
 #[test]

@@ -25,3 +25,4 @@ mod schema;
 mod stages;
 mod support;
 mod support_works;
+mod tls;

@@ -15,9 +15,10 @@ use std::{
 
 use self::document::{Typed, fenced, hold, text, typed};
 use super::support::{
-    CALLER, ConfigText, FLOW, Gateway, PASSWORD, Play, RefusingAddress, ScriptedApi,
+    CALLER, ConfigText, FLOW, Gateway, PASSWORD, Parts, Play, RefusingAddress, ScriptedApi,
+    certificates::{self, Certificates},
     gateway::claimgate,
-    peers::{Nginx, curl, stdout_of, without_curl, without_nginx},
+    peers::{Nginx, curl, stdout_of, without_curl, without_nginx, without_openssl},
 };
 
 /// Longest wait for a line of the demo.
@@ -168,6 +169,38 @@ fn nginx_as_the_readme_shows_it_may_end_tls_before_the_hook_port() {
     let answer = r#"{"version":"1.0.0","action":"ShowBlockPage","userMessage":"no"} 200"#;
     assert_eq!(stdout_of(&mut call), answer);
     assert_eq!(gateway.wait_for_events(1)[0]["request_id"], "r-1");
+}
+
+#[test]
+fn a_client_certificate_made_as_the_readme_shows_is_a_caller() {
+    if without_openssl() || without_curl() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let made = run_in(directory.path(), &format!("set -e\n{}", fenced(&text(), "a client certificate")[0]));
+    let (_, thumbprint) = made.rsplit_once("sha256 Fingerprint=").expect("it ends with the thumbprint");
+    let certificates = Certificates::new();
+    let server = certificates.server(certificates::Kind::Ecdsa);
+    let api = ScriptedApi::start(Play::block("no"));
+    let file = |path: &Path| path.display().to_string();
+    let shown = fenced(&text(), "a caller with a client certificate")[0]
+        .replace("0.0.0.0:443", "127.0.0.1:0")
+        .replace("hooks.pem", &file(&server.certificate))
+        .replace("hooks.key", &file(&server.key))
+        .replace("THUMBPRINT", thumbprint);
+    let rest = Parts::new().connector("c", &api.url("/"), "").whole_flow(FLOW, "c", "").text();
+    let rest = rest.split_once("connectors:").expect("it has some").1;
+    let gateway = Gateway::start(&format!("{shown}admin: {{ address: 127.0.0.1:0 }}\nconnectors:{rest}"));
+    let pem = ["--cert", "b2c.pem", "--key", "b2c.key"];
+    for arguments in [&pem[..], &["--cert-type", "P12", "--cert", "b2c.pfx:change-me"]] {
+        let mut call = curl();
+        call.current_dir(&directory).arg("--cacert").arg(certificates.ca()).args(arguments);
+        call.args(["--data", "{}", "-H", "Content-Type: application/json", "-w", " %{http_code}"]);
+        let port = gateway.address().port();
+        call.arg(format!("https://localhost:{port}/flows/{FLOW}/postAttributeCollection"));
+        assert!(stdout_of(&mut call).ends_with(" 200"), "{arguments:?}");
+    }
+    assert_eq!(gateway.wait_for_events(2)[1]["credential"], "certificate");
 }
 
 /// A command for the usual ports, at these.

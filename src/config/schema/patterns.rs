@@ -24,6 +24,8 @@ pub(super) const USER_NAME: &str = r"^[^:\u0000-\u001f\u007f-\u009f]*$";
 pub(super) const SECRET: &str = r"^[^\u0000-\u001f\u007f]+$";
 /// A token (RFC 9110 section 5.6.2).
 pub(super) const HEADER_NAME: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+/// 64 hexadecimal digits, colons ignored.
+pub(super) const THUMBPRINT: &str = "^:*(?:[0-9A-Fa-f]:*){64}$";
 /// A DNS name of letters, digits, `_` and `-`, beside its greatest length; that its last label is no number, and how
 /// long each may be, only the reader says.
 pub(super) const DNS_NAME: &str =

@@ -55,6 +55,17 @@ pub(super) const ROWS: &[Row] = &[
     (LISTEN, "127.0.0.1:8080\nadmin:\n  address: 127.0.0.1:8080", "the hook port on the same", "4:12"),
     (LISTEN, "127.0.0.1:9090", "the hook port on the same", "2:12"),
     (LISTEN, "127.0.0.1:8080\nadmin:\n  address: 0.0.0.0:9090", "w:the admin port asks for no credential", "4:3"),
+    // TLS on the hook port; more of it in the tests of `tls`.
+    (LISTEN, "127.0.0.1:8080\n  handshake_timeout: 99ms", "`99ms` is out of range", "3:22"),
+    (LISTEN, "127.0.0.1:8080\n  tls: on", "a text cannot stand here", "3:8"),
+    (LISTEN, "127.0.0.1:8080\n  tls: { key: a }", "`certificate` is missing", "3:3"),
+    (BASIC, "certificate: { thumbprint: ab }", "`ab` is not a SHA-256 thumbprint", "5:32"),
+    (BASIC, "certificate: {}", "no certificate is stated", "5:5"),
+    (BASIC, "certificate: { ca: a.pem }", "without `name` every certificate", "5:5"),
+    (BASIC, "certificate: { name: a.example }", "without `ca` anybody", "5:5"),
+    (BASIC, "certificate: { ca: a.pem, name: '*.example' }", "`*.example` is not a DNS name", "5:37"),
+    (BASIC, "certificate: { ca: /does/not/exist, name: a.example }", "cannot be read", "5:24"),
+    (BASIC, "certificate: { thumbprint: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 }", "comes with TLS, and the hook port has none", "5:5"),
     // Secrets and callers.
     (PASSWORD, "plain", "w:a secret stands here as plain text", "5:31"),
     (PASSWORD, "\"\"", "the secret is empty", "5:41"),
@@ -157,7 +168,7 @@ fn help_names_what_was_meant() {
         (
             LISTEN,
             "127.0.0.1:8080\n  metrics: x",
-            "keys here: address, plain_text, max_connections, max_body, first_byte_timeout, head_timeout, body_timeout, write_timeout, idle_timeout, max_age, max_in_flight",
+            "keys here: address, plain_text, tls, handshake_timeout, max_connections, max_body, first_byte_timeout, head_timeout, body_timeout, write_timeout, idle_timeout, max_age, max_in_flight",
         ),
         (LISTEN, "localhost:81", "write 127.0.0.1:81"),
         (STEP, "PostAttributeCollection", "did you mean `postAttributeCollection`?"),

@@ -117,6 +117,13 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("authentication: none", "authentication: none\n    min_tls: 1.1", "/connectors/check/min_tls"),
     ("authentication: none", "authentication: none\n    server_name: api.example:443", "/connectors/check/server_name"),
     ("authentication: none", "authentication: none\n    server_name: api.example.", "/connectors/check/server_name"),
+    // TLS.
+    ("8080", "8080\n  handshake_timeout: 99ms", "/listen/handshake_timeout"),
+    ("8080", "8080\n  tls: {}", "/listen/tls"),
+    ("8080", "8080\n  tls: { certificate: a, key: b, client: always }", "/listen/tls/client"),
+    ("8080", "8080\n  tls: { certificate: a, key: b, client_thumbprints: [ab] }", "/listen/tls/client_thumbprints"),
+    ("    basic: { username: entra, password: { env: CARGO_PKG_NAME } }", "    certificate: { thumbprint: ab }", "/callers/entra/certificate"),
+    ("    basic: { username: entra, password: { env: CARGO_PKG_NAME } }", "    certificate: { ca: a, name: '*.example' }", "/callers/entra/certificate"),
     // Claims and what happens without a decision.
     ("[displayName]", "displayName", "/connectors/check/claims_to_send"),
     ("[displayName]", "[[a]]", "/connectors/check/claims_to_send/0"),
@@ -195,41 +202,56 @@ fn which_keys_go_together_is_the_same_for_both() {
     let basic = "{ username: u, password: p }";
     let step =
         "    postAttributeCollection:\n      connector: check\n      on_failure: { block: Try later. }\n";
+    let digits = "'0'".replace('0', &"0".repeat(64));
+    let thumbprint = format!("{{ thumbprint: {digits} }}");
     // The section, what stands in its place, what stands around it, a value for each of its keys.
-    let sections: [(&Section, &str, [&str; 2], [&str; 3]); 5] = [
-        (&keys::SECRET, "{ env: CARGO_PKG_NAME }", ["{ ", " }"], ["a", "A", ""]),
+    let sections: [(&Section, &str, [&str; 2], [&str; 4]); 6] = [
+        (&keys::SECRET, "{ env: CARGO_PKG_NAME }", ["{ ", " }"], ["a", "A", "", ""]),
         (
             &keys::AUTHENTICATION,
             "authentication: none",
             ["authentication: { ", " }"],
-            [basic, "{ certificate: a, key: b }", "{ env: A }"],
+            [basic, "{ certificate: a, key: b }", "{ env: A }", ""],
         ),
-        (&keys::ON_FAILURE, "{ block: Try later. }", ["{ ", " }"], ["a", "b", ""]),
+        (&keys::ON_FAILURE, "{ block: Try later. }", ["{ ", " }"], ["a", "b", "", ""]),
         (
             &keys::CALLER,
             "    basic: { username: entra, password: { env: CARGO_PKG_NAME } }\n",
             ["    { ", " }\n"],
-            [basic, "[{ env: A }, { env: B }]", "{ name: X-Key, value: v }"],
+            [basic, "[{ env: A }, { env: B }]", "{ name: X-Key, value: v }", thumbprint.as_str()],
         ),
-        (&keys::USER_FLOW, "    callers: [entra]\n", ["    { callers: [entra], ", " }\n"], [hook; 3]),
+        (
+            &keys::CERTIFICATE,
+            "    basic: { username: entra, password: { env: CARGO_PKG_NAME } }\n",
+            ["    certificate: { ", " }\n"],
+            [digits.as_str(), "a.pem", "b2c.example", ""],
+        ),
+        (&keys::USER_FLOW, "    callers: [entra]\n", ["    { callers: [entra], ", " }\n"], [hook; 4]),
     ];
     for section in keys::ALL {
         let names = match section.choice {
             Choice::Free => continue,
-            Choice::AtLeastOne(names) | Choice::AtLeastOneBut(names, _) | Choice::ExactlyOne(names) => names,
+            Choice::AtLeastOne(names) | Choice::AtLeastOneBut(names, _) | Choice::ExactlyOne(names) => {
+                names.to_vec()
+            }
+            Choice::OneGroup(groups) => groups.concat(),
         };
         let (_, from, [before, after], values) =
             sections.iter().find(|(of, ..)| of.is(section)).expect("every section with a choice is here");
         let base = if section.is(&keys::USER_FLOW) { good(step, "") } else { GOOD.to_owned() };
+        // A caller's certificate needs it.
+        let base = base.replace(":8080\n", ":8080\n  tls: { certificate: a, key: b }\n");
         for chosen in 0..1_u32 << names.len() {
             let written = names.iter().zip(values).enumerate().filter(|(bit, _)| chosen >> bit & 1 == 1);
-            let written: Vec<String> = written.map(|(_, (name, value))| format!("{name}: {value}")).collect();
+            let (keys, written): (Vec<&str>, Vec<String>) =
+                written.map(|(_, (name, value))| (*name, format!("{name}: {value}"))).unzip();
             let text = base.replace(from, &format!("{before}{}{after}", written.join(", ")));
             let is_chosen =
                 |name| names.iter().position(|of| of == name).is_some_and(|bit| chosen >> bit & 1 == 1);
             let possible = match section.choice {
                 Choice::ExactlyOne(_) => written.len() == 1,
                 Choice::AtLeastOneBut(_, apart) => !written.is_empty() && !apart.iter().all(is_chosen),
+                Choice::OneGroup(groups) => groups.contains(&keys.as_slice()),
                 _ => !written.is_empty(),
             };
             assert_eq!((takes(&text), reader_takes(&text)), (possible, possible), "{text}");
@@ -265,6 +287,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("authentication: none", "authentication: none\n    display_name: TEXT", "[a \n\t\u{a0}\u{feff}\u{85}é\u{1f600}]{0,3}|é{198,202}"),
     ("{ block: Try later. }", "{ block: TEXT }", "[a \n\t\u{2028}\u{3000}]{0,3}|a{998,1002}"),
     ("{ env: CARGO_PKG_NAME }", "{ env: TEXT }", "[A-Ca0-9_.é -]{0,4}"),
+    ("basic: { username: entra, password: { env: CARGO_PKG_NAME } }", "basic: { username: entra, password: { env: CARGO_PKG_NAME } }\n    certificate: { thumbprint: TEXT }", ":{0,2}[0-9a-fA-F]{31,33}:{0,2}[0-9a-fA-Fg]{31,33}"),
     ("username: entra", "username: TEXT", "[a: \n\u{7f}\u{80}é]{0,3}"),
     ("authentication: none", "authentication: none\n    server_name: TEXT", "[Aa_.é-]{0,5}|[a.]{251,255}"),
     ("  sign-up:\n", "  TEXT:\n", "[A-Ca-c0-9_./é -]{0,4}|[.]{1,3}|a{78,82}"),
@@ -279,7 +302,9 @@ proptest! {
         for ((from, to, _), text) in TEXTS.iter().zip(texts) {
             // What JSON quotes, YAML reads.
             let written = serde_json::to_string(&text).unwrap();
+            // A caller's certificate needs it.
             let file = good(from, &to.replace("TEXT", &written));
+            let file = file.replace(":8080\n", ":8080\n  tls: { certificate: a, key: b }\n");
             prop_assert_eq!(takes(&file), reader_takes(&file), "{}", written);
         }
     }

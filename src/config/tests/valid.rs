@@ -26,22 +26,31 @@ proptest! {
 
 /// A map on one line, with the keys that must be there and some of the others.
 fn map(of: &'static Section, step: Option<Step>) -> BoxedStrategy<String> {
-    let (choice, most, apart) = match of.choice {
-        Choice::Free => (&[][..], 0, ["", ""]),
-        Choice::AtLeastOne(names) => (names, names.len(), ["", ""]),
-        Choice::AtLeastOneBut(names, apart) => (names, names.len(), apart),
-        Choice::ExactlyOne(names) => (names, 1, ["", ""]),
+    let possible = |names: &[&'static str]| -> Vec<&'static str> {
+        names.iter().copied().filter(|name| is_possible(name, step)).collect()
     };
-    let choice: Vec<&str> = choice.iter().copied().filter(|name| is_possible(name, step)).collect();
-    let (most, least) = (most.min(choice.len()), usize::from(!choice.is_empty()));
-    let chosen = sample::subsequence(choice.clone(), least..=most);
+    let subset = |names: &[&'static str], most: usize| {
+        let names = possible(names);
+        let (most, least) = (most.min(names.len()), usize::from(!names.is_empty()));
+        sample::subsequence(names, least..=most).boxed()
+    };
+    let (choice, chosen, apart) = match of.choice {
+        Choice::Free => (Vec::new(), Just(Vec::new()).boxed(), ["", ""]),
+        Choice::AtLeastOne(names) => (possible(names), subset(names, names.len()), ["", ""]),
+        Choice::AtLeastOneBut(names, apart) => (possible(names), subset(names, names.len()), apart),
+        Choice::ExactlyOne(names) => (possible(names), subset(names, 1), ["", ""]),
+        Choice::OneGroup(groups) => {
+            (groups.concat(), sample::select(groups).prop_map(<[_]>::to_vec).boxed(), ["", ""])
+        }
+    };
     let keys = chosen.prop_flat_map(move |mut chosen| {
         if apart.iter().all(|name| chosen.contains(name)) {
             chosen.retain(|name| *name != apart[0]);
         }
         let entries = of.keys.iter().map(|key| {
             let entry = value(of, key, step).prop_map(|value| Some(format!("{}: {value}", key.name)));
-            if key.presence == Presence::Required || chosen.contains(&key.name) {
+            let needed = key.presence == Presence::Required || NEEDED.contains(&(of.name, key.name));
+            if needed || chosen.contains(&key.name) {
                 entry.boxed()
             } else if choice.contains(&key.name) || !is_possible(key.name, step) {
                 Just(None).boxed()
@@ -54,6 +63,9 @@ fn map(of: &'static Section, step: Option<Step>) -> BoxedStrategy<String> {
     keys.prop_map(|entries| format!("{{ {} }}", entries.into_iter().flatten().collect::<Vec<_>>().join(", ")))
         .boxed()
 }
+
+/// What other keys have no effect without.
+const NEEDED: [(&str, &str); 2] = [("listen", "tls"), ("listen.tls", "client_ca")];
 
 fn is_possible(key: &str, step: Option<Step>) -> bool {
     match key {
@@ -70,6 +82,7 @@ fn value(of: &'static Section, key: &'static Key, step: Option<Step>) -> BoxedSt
         ("", "connectors") => named(CONNECTORS, &key.kind),
         ("", "user_flows") => named(&["sign-up", "B2X_1.x", "1", LONGEST], &key.kind),
         ("listen", "address") => one_of(&["127.0.0.1:8080", "'[::1]:0'", "127.0.0.2:08080"]),
+        ("listen", "handshake_timeout") => one_of(&["100ms", "1m", "5s"]),
         ("admin", "address") => one_of(&["127.0.0.1:65535", "'[::1]:9'", "0.0.0.0:1"]),
         // Each key's times fit all times that the others may take.
         ("connectors.NAME", "timeout") => one_of(&["2s", "01000ms", "3s"]),
@@ -110,8 +123,12 @@ fn of_kind(kind: &'static Kind, step: Option<Step>) -> BoxedStrategy<String> {
         Kind::Size(_) => one_of(&["1B", "16777216B", "16384KiB", "16MiB", "\"064KiB\""]),
         Kind::Count(_) => one_of(&["1", "1000000", "\"7\"", "0042"]),
         Kind::Rate(_) => one_of(&["1/s", "1000000/m", "'05/s'"]),
-        Kind::DnsName => one_of(&["api.contoso.com", "localhost", "\"A_b.c-d\"", "true", "1e5"]),
         Kind::Path | Kind::KeyFile => one_of(&["corp.pem", "/run/secrets/a b", "12", "1.5", "true"]),
+        Kind::Thumbprint => proptest::string::string_regex("(?:[0-9a-f]{2}:){31}[0-9A-F]{2}|[0-9a-f]{64}")
+            .expect("the expression is well-formed")
+            .prop_map(|digits| format!("'{digits}'"))
+            .boxed(),
+        Kind::DnsName => one_of(&["api.contoso.com", "localhost", "\"A_b.c-d\"", "true", "1e5"]),
         Kind::Variable => one_of(&["A", "_a1", "true"]),
         Kind::Word(words) => one_of(words),
         Kind::List(..) => list(CLAIMS, 0),

@@ -52,7 +52,7 @@ fn port(listen: &str) -> Port {
 /// The client's end of a served connection, and the task that serves it.
 fn connect(port: &Port) -> DuplexStream {
     let (client, server) = duplex(64 * 1024);
-    tokio::spawn(serve(server, port.clone()));
+    tokio::spawn(serve(server, None, port.clone()));
     client
 }
 
@@ -164,7 +164,7 @@ async fn the_rest_of_a_refused_body_is_no_head_and_the_pause_after_it_an_idle_on
 async fn an_answer_that_is_not_taken_ends_the_connection_after_write_timeout() {
     let port = port("idle_timeout: 2m");
     let (mut client, server) = duplex(64);
-    let task = tokio::spawn(serve(server, port.clone()));
+    let task = tokio::spawn(serve(server, None, port.clone()));
     client.write_all(REQUEST).await.unwrap();
     let begin = Instant::now();
     // A byte now and then buys no time.
@@ -210,7 +210,7 @@ async fn closing_in_order_has_write_timeout_too_and_is_no_open_hook() {
     let port = port("idle_timeout: 2m");
     port.ending.begin();
     let (mut client, server) = duplex(4096);
-    let task = tokio::spawn(serve(NeverShut(server), port.clone()));
+    let task = tokio::spawn(serve(NeverShut(server), None, port.clone()));
     ask(&mut client).await;
     let begin = Instant::now();
     sleep(seconds(1)).await;

@@ -63,7 +63,8 @@ fn keys() -> String {
 }
 
 /// What happens at each limit; every key with a number must stand here.
-const AT_THE_LIMIT: [(&str, &str, &str); 19] = [
+const AT_THE_LIMIT: [(&str, &str, &str); 20] = [
+    ("listen", "handshake_timeout", "the connection is closed"),
     ("listen", "max_connections", "further connections wait in the kernel's queue"),
     ("listen", "max_body", "`content_too_large`, 413"),
     ("listen", "first_byte_timeout", "the connection is closed"),

@@ -4,6 +4,7 @@
 // A toolbox: which of its tools are in use changes with the tests.
 #![allow(dead_code)]
 
+pub(crate) mod certificates;
 pub(crate) mod client;
 mod client_authority;
 mod config_text;

@@ -26,9 +26,14 @@ pub(crate) fn without_curl() -> bool {
     without("curl", "CLAIMGATE_WITHOUT_CURL")
 }
 
-/// Whether to go without openssl: `CLAIMGATE_WITHOUT_OPENSSL=1`.
+/// Whether to go without OpenSSL: `CLAIMGATE_WITHOUT_OPENSSL=1`.
 pub(crate) fn without_openssl() -> bool {
     without("openssl", "CLAIMGATE_WITHOUT_OPENSSL")
+}
+
+/// Whether to go without sslscan: `CLAIMGATE_WITHOUT_SSLSCAN=1`.
+pub(crate) fn without_sslscan() -> bool {
+    without("sslscan", "CLAIMGATE_WITHOUT_SSLSCAN")
 }
 
 fn without(peer: &str, variable: &str) -> bool {

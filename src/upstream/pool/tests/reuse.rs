@@ -125,15 +125,20 @@ async fn a_connection_that_the_api_closed_is_replaced() {
 #[tokio::test]
 async fn a_stray_answer_never_becomes_the_next_one() {
     for pause in [Duration::ZERO, A_MOMENT / 2] {
-        let api = Api::start(move |number, mut tcp| async move {
-            while read_request(&mut tcp).await {
-                let number = number.to_string();
-                if pause.is_zero() {
-                    write(&mut tcp, &(ok(&number) + &ok("stray"))).await;
-                } else {
-                    write(&mut tcp, &ok(&number)).await;
-                    sleep(pause).await;
-                    write(&mut tcp, &ok("stray")).await;
+        let (written, mut told) = mpsc::channel(1);
+        let api = Api::start(move |number, mut tcp| {
+            let written = written.clone();
+            async move {
+                while read_request(&mut tcp).await {
+                    let number = number.to_string();
+                    if pause.is_zero() {
+                        write(&mut tcp, &(ok(&number) + &ok("stray"))).await;
+                    } else {
+                        write(&mut tcp, &ok(&number)).await;
+                        sleep(pause).await;
+                        write(&mut tcp, &ok("stray")).await;
+                    }
+                    written.send(()).await.unwrap();
                 }
             }
         })
@@ -141,7 +146,7 @@ async fn a_stray_answer_never_becomes_the_next_one() {
         let pool = Pool::new(Arc::new(api.target(None)));
         for number in ["0", "1", "2"] {
             assert_eq!(pool.exchange(REQUEST, soon()).await, Ok(answer(number, false)), "after {pause:?}");
-            sleep(pause * 2).await;
+            told.recv().await.unwrap();
         }
     }
 }

@@ -8,6 +8,7 @@ mod commands;
 mod connections;
 mod decisions;
 mod descriptors;
+mod ending;
 mod explain;
 mod failures;
 mod handover;

@@ -17,7 +17,7 @@ use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, interval_at, sleep},
 };
 
 use crate::{
@@ -28,6 +28,9 @@ use crate::{
 
 /// How often the files are looked at. A change is in force after two looks, so within twice that.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How often it is said that a certificate ends soon.
+const DAY: Duration = Duration::from_hours(24);
 
 /// After a signal, which says that the files are written: the pause between two readings that must agree, and how many
 /// readings there are at most. What does not settle is left to the looks.
@@ -90,10 +93,12 @@ impl Reloader {
     async fn watch(mut self, mut hangup: Signal) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut day = interval_at(Instant::now() + DAY, DAY);
         loop {
             tokio::select! {
                 _ = hangup.recv() => self.told().await,
                 _ = look.tick() => self.look(),
+                _ = day.tick() => self.snapshot.watch_certificates(SystemTime::now()),
             }
         }
     }
@@ -186,8 +191,9 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
     let keys = [
         ("listen.address", listen.address == new_listen.address),
         ("listen.max_connections", listen.max_connections == new_listen.max_connections),
-        ("listen.head_timeout", listen.head_timeout == new_listen.head_timeout),
+        ("listen.tls", listen.tls.is_some() == new_listen.tls.is_some()),
         ("admin.address", running.admin.address == new.admin.address),
+        ("shutdown.drain_delay", running.shutdown.drain_delay == new.shutdown.drain_delay),
         ("shutdown.grace", running.shutdown.grace == new.shutdown.grace),
     ];
     keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     caller::{self, AuthFailure, Guard},
-    config::{self, Config, Name},
+    config::{self, Config, Listen, Name},
     connector::Api,
     flow::{OnFailure, Reason, Step},
     limits::{InFlight, Rate},
@@ -31,7 +31,7 @@ pub struct Snapshot {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) max_body: usize,
     pub(super) body_timeout: Duration,
-    pub(super) handshake_timeout: Duration,
+    pub(super) listen: Listen,
     pub(super) tls: Option<ServerTls>,
     certificates: Vec<Certificate>,
     pub(super) metrics: Metrics,
@@ -97,7 +97,7 @@ impl Snapshot {
         });
         let apis: Vec<_> = apis.collect();
         let all_trusts = trusts.iter().flatten().cloned();
-        let tls = listen.tls.and_then(|tls| setup::listener(tls, all_trusts, &mut faults));
+        let tls = listen.tls.clone().and_then(|tls| setup::listener(tls, all_trusts, &mut faults));
         faults.none()?;
 
         let shared: Vec<_> =
@@ -116,7 +116,7 @@ impl Snapshot {
             in_flight: InFlight::succeeding(listen.max_in_flight, before.map(|before| &before.in_flight)),
             max_body: listen.max_body,
             body_timeout: listen.body_timeout,
-            handshake_timeout: listen.handshake_timeout,
+            listen,
             certificates: setup::certificates(tls.as_ref(), &apis),
             apis,
             tls,

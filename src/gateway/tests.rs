@@ -173,6 +173,7 @@ async fn a_client_that_nothing_trusts_any_more_is_refused_and_its_connection_end
         let metrics = snapshot.metrics.clone();
         let worker = Worker::new(Arc::new(snapshot), logs.access_log());
         let request = Request::post("/flows/F/postFederationSignup")
+            .header("host", "hooks.example")
             .header("authorization", "Basic ZW50cmE6cHc=")
             .header("content-type", "application/json")
             .body(Empty)

@@ -3,11 +3,11 @@
 use std::{
     convert::Infallible,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
 use super::snapshot::{Hook, Snapshot};
 use crate::{
+    config::Listen,
     connector::Connector,
     telemetry::{AccessLog, Metrics},
     tls::{HandshakeFailure, ServerTls},
@@ -54,11 +54,6 @@ impl Worker {
         self.current().snapshot.tls.clone()
     }
 
-    /// Longest time for a TLS handshake.
-    pub fn handshake_timeout(&self) -> Duration {
-        self.current().snapshot.handshake_timeout
-    }
-
     /// Counts a TLS handshake that failed.
     pub fn handshake_failed(&self, reason: HandshakeFailure) {
         self.metrics.handshake_failed(reason.as_str());
@@ -92,6 +87,11 @@ impl Current {
             Arc::new(Connector::succeeding(Arc::clone(api), before.map(|before| &**before)))
         });
         Self { connectors: connectors.collect(), snapshot, log }
+    }
+
+    /// What is configured of the hook port.
+    pub fn listen(&self) -> &Listen {
+        &self.snapshot.listen
     }
 
     pub(super) fn connector(&self, hook: &Hook) -> &Connector {

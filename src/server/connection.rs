@@ -36,7 +36,6 @@ const REQUEST_TIMEOUT: &[u8] =
 #[derive(Clone, Debug)]
 pub(super) struct Port {
     pub(super) worker: Arc<Worker>,
-    pub(super) timeouts: Timeouts,
     pub(super) ending: Arc<Ending>,
 }
 
@@ -58,7 +57,8 @@ async fn serve<S>(stream: S, peer: Option<Arc<Peer>>, port: Port)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Port { worker, timeouts, ending } = port;
+    let Port { worker, ending } = port;
+    let timeouts = Timeouts::from(worker.current().listen());
     let progress = Arc::new(Progress::new(ending));
     let _over = Over(&progress);
     let service = service_fn(|request| {

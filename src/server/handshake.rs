@@ -24,7 +24,7 @@ const MOST_DROPPED: u64 = 64 * 1024;
 pub(super) async fn shake(tcp: TcpStream, worker: &Worker) -> Option<(Stream, Option<Arc<Peer>>)> {
     let Some(tls) = worker.tls() else { return Some((Stream::Plain(tcp), None)) };
     // Boxed: the state of a handshake is large, and a connection needs it for a moment only.
-    let shaken = timeout(worker.handshake_timeout(), Box::pin(tls.accept(tcp))).await;
+    let shaken = timeout(worker.current().listen().handshake_timeout, Box::pin(tls.accept(tcp))).await;
     let (reason, error, tcp) = match shaken {
         Ok(Ok((stream, peer))) => return Some((stream, peer.map(Arc::new))),
         Ok(Err(Failed { reason, error, tcp })) => (reason, error, Some(tcp)),

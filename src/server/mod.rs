@@ -23,7 +23,6 @@ use tokio::{
 };
 
 use crate::{config::Listen, gateway};
-use watcher::Timeouts;
 use worker::{Worker, stopped};
 
 pub use listener::{Queue, bind};
@@ -41,7 +40,6 @@ pub struct Server {
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     max_connections: usize,
-    timeouts: Timeouts,
 }
 
 /// How the last hooks fared.
@@ -61,7 +59,7 @@ impl Server {
         listen: &Listen,
         workers: Vec<Arc<gateway::Worker>>,
     ) -> Self {
-        let settings = Settings { max_connections: listen.max_connections, timeouts: listen.into() };
+        let settings = Settings { max_connections: listen.max_connections };
         Self { listener, queue, settings, workers }
     }
 
@@ -85,7 +83,7 @@ impl Server {
         let (stop, stopping) = watch::channel(None);
         let workers = (0..)
             .zip(self.workers)
-            .map(|(number, worker)| Worker::spawn(number, worker, self.settings.timeouts, stopping.clone()))
+            .map(|(number, worker)| Worker::spawn(number, worker, stopping.clone()))
             .collect::<io::Result<Vec<_>>>()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let most = self.settings.max_connections;

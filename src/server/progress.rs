@@ -43,6 +43,8 @@ pub(super) struct Progress {
     changes: AtomicU32,
     /// Bodies of hooks that may still be read, also after the answer.
     bodies: AtomicUsize,
+    /// A body was left before its end: what comes now is the rest of it, and never a head.
+    left: AtomicBool,
     aged: AtomicBool,
     ending: Arc<Ending>,
 }
@@ -65,6 +67,7 @@ impl Progress {
             phase: AtomicU8::new(Phase::FirstByte as u8),
             changes: AtomicU32::new(0),
             bodies: AtomicUsize::new(0),
+            left: AtomicBool::new(false),
             aged: AtomicBool::new(false),
             ending,
         }
@@ -103,7 +106,7 @@ impl Progress {
     /// Nothing is left to be written.
     pub(super) fn written(&self) {
         if self.phase() == Phase::Writing {
-            self.enter(Phase::Idle);
+            self.enter(if self.left.load(Relaxed) { Phase::Closing } else { Phase::Idle });
         }
     }
 
@@ -123,8 +126,15 @@ impl Progress {
         self.bodies.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn body_ended(&self) {
+    /// A body is read no more; `whole` if it was read to its end.
+    pub(super) fn body_ended(&self, whole: bool) {
         self.bodies.fetch_sub(1, Relaxed);
+        if !whole {
+            self.left.store(true, Relaxed);
+            if self.phase() == Phase::Idle {
+                self.enter(Phase::Closing);
+            }
+        }
     }
 
     /// The connection has lived for `max_age`.
@@ -196,8 +206,27 @@ mod tests {
         progress.written();
         progress.heard();
         assert_eq!(progress.now().0, Phase::Idle, "the rest of a body that was refused");
-        progress.body_ended();
+        progress.body_ended(true);
         progress.heard();
         assert_eq!(progress.now().0, Phase::Head);
+    }
+
+    #[test]
+    fn what_follows_a_body_that_was_left_is_no_head() {
+        for left_before_the_answer in [true, false] {
+            let progress = Progress::new(Arc::default());
+            progress.asked();
+            progress.body_began();
+            if left_before_the_answer {
+                progress.body_ended(false);
+            }
+            progress.answered();
+            progress.written();
+            if !left_before_the_answer {
+                progress.body_ended(false);
+            }
+            progress.heard();
+            assert_eq!(progress.now().0, Phase::Closing);
+        }
     }
 }

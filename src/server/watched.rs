@@ -68,19 +68,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 #[derive(Debug)]
 pub(super) struct WatchedBody<B> {
     body: B,
+    ended: bool,
     progress: Arc<Progress>,
 }
 
-impl<B> WatchedBody<B> {
+impl<B: Body> WatchedBody<B> {
     pub(super) fn new(body: B, progress: Arc<Progress>) -> Self {
         progress.body_began();
-        Self { body, progress }
+        let ended = body.is_end_stream();
+        Self { body, ended, progress }
     }
 }
 
 impl<B> Drop for WatchedBody<B> {
     fn drop(&mut self) {
-        self.progress.body_ended();
+        self.progress.body_ended(self.ended);
     }
 }
 
@@ -92,7 +94,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for WatchedBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.ended = frame.is_none() || self.body.is_end_stream();
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -13,7 +13,6 @@ use super::{
     Drained,
     connection::{Port, serve_accepted},
     progress::Ending,
-    watcher::Timeouts,
 };
 use crate::gateway;
 
@@ -60,18 +59,13 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn spawn(
-        number: usize,
-        worker: Arc<gateway::Worker>,
-        timeouts: Timeouts,
-        stopping: Stopping,
-    ) -> io::Result<Self> {
+    pub(super) fn spawn(number: usize, worker: Arc<gateway::Worker>, stopping: Stopping) -> io::Result<Self> {
         let runtime =
             runtime::Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build()?;
         let (accepted, connections) = mpsc::channel(HAND_OVER);
         let (tell_end, ended) = oneshot::channel();
         let ending = Arc::new(Ending::default());
-        let port = Port { worker, timeouts, ending: Arc::clone(&ending) };
+        let port = Port { worker, ending: Arc::clone(&ending) };
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             let drained = work(&runtime, &port, connections, stopping);
             // What is left belongs to hooks that had their time.

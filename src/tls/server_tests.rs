@@ -28,7 +28,10 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let authority = Authority::new();
+        Self::of(Authority::new())
+    }
+
+    fn of(authority: Authority) -> Self {
         let own = authority.leaf(&[HOST], 2020..=4000, rcgen::ExtendedKeyUsagePurpose::ServerAuth);
         Self { authority, own: own.pems(["hooks.pem", "hooks.key"]) }
     }
@@ -143,8 +146,9 @@ async fn where_no_certificate_could_be_trusted_none_is_asked_for() {
 
 #[tokio::test]
 async fn a_certificate_that_is_not_trusted_or_not_its_own_is_refused_with_its_alert() {
-    let place = Place::new();
-    let other = Authority::new().client(&["a.example"], 2020..=4000);
+    let [authority, namesake] = Authority::namesakes();
+    let place = Place::of(authority);
+    let other = namesake.client(&["a.example"], 2020..=4000);
     let [pinned, old, new] = [2020..=4000, 2020..=2021, 3000..=4000].map(Shown::self_signed);
     let [issued_old, issued_new] =
         [2020..=2021, 3000..=4000].map(|years| place.authority.client(&["a.example"], years));

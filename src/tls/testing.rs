@@ -60,7 +60,17 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new() -> Self {
-        let issuer = CertifiedIssuer::self_signed(authority(), KeyPair::generate().unwrap()).unwrap();
+        Self::with(authority())
+    }
+
+    /// Two with the same name and different keys.
+    pub(crate) fn namesakes() -> [Self; 2] {
+        let parameters = authority();
+        [Self::with(parameters.clone()), Self::with(parameters)]
+    }
+
+    fn with(parameters: CertificateParams) -> Self {
+        let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
         Self { issuer }
     }
 

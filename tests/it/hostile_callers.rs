@@ -28,7 +28,7 @@ const BODY_TIMEOUT: Duration = Duration::from_millis(400);
 
 fn start(api: &ScriptedApi) -> Gateway {
     let listen = format!(
-        "head_timeout: 2s\nbody_timeout: {}ms\nmax_body: 4KiB\nmax_connections: 2048",
+        "head_timeout: 2s\nwrite_timeout: 2s\nbody_timeout: {}ms\nmax_body: 4KiB\nmax_connections: 2048",
         BODY_TIMEOUT.as_millis()
     );
     let keys = "claims_to_send: [displayName]\nclaims_to_receive: [displayName]\nmax_in_flight: 1024";

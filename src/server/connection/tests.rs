@@ -41,12 +41,11 @@ const REQUEST: &[u8] = b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n";
 fn port(listen: &str) -> Port {
     let text = CONFIG.replace("idle_timeout: 2m", listen);
     let config = config::read("test.yaml", &text, Secrets::Load).config.unwrap();
-    let timeouts = Timeouts::from(&config.listen);
     let metrics = Metrics::new();
     let (_log, logs) = LogWriter::spawn(io::sink(), LogFormat::Json, metrics.log_lines_dropped()).unwrap();
     let snapshot = Arc::new(Snapshot::new(config, metrics).unwrap());
     let worker = Arc::new(Worker::new(snapshot, logs.access_log()));
-    Port { worker, timeouts, ending: Arc::default() }
+    Port { worker, ending: Arc::default() }
 }
 
 /// The client's end of a served connection, and the task that serves it.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::support::{
     CALLER, Client, ConfigText, FLOW, Gateway, Load, PASSWORD, Play, Request, STEPS, ScriptedApi, client,
     gateway::{passing, serve, written},
-    wait_until,
+    soak, wait_until,
 };
 
 const BODY: &str = r#"{"email":"jane@fabrikam.com"}"#;
@@ -187,12 +187,9 @@ fn at_the_end_each_connection_is_bounded_and_idle_ones_are_kept_for_the_grace() 
     assert!(!second.events().is_empty(), "it took over the load");
 }
 
-/// How long it goes on: some seconds, or as many as this says.
-const SOAK: &str = "CLAIMGATE_SOAK_SECONDS";
-
 #[test]
 fn restarts_on_a_passed_socket_under_constant_load_cost_no_hook() {
-    let seconds = std::env::var(SOAK).ok().map_or(5, |text| text.parse().expect("a number of seconds"));
+    let seconds = soak().as_secs();
     let api = ScriptedApi::start(Play::continue_());
     let config = ConfigText::new(&api.url("/")).text();
     let socket = listener();

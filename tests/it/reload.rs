@@ -16,12 +16,12 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::support::{
-    CALLER, Client, ConfigText, FLOW, Gateway, Play, STEPS, ScriptedApi, claimgate, wait_until,
+    CALLER, Client, ConfigText, FLOW, Gateway, Play, STEPS, ScriptedApi, claimgate, soak, wait_until,
 };
 
 const BODY: &str = r#"{"email":"jane@fabrikam.com"}"#;
-const IN_FORCE: &str = "a new configuration is in force";
-const REFUSED: &str = "the changed configuration is refused";
+pub(super) const IN_FORCE: &str = "a new configuration is in force";
+pub(super) const REFUSED: &str = "the changed configuration is refused";
 const SUCCESSFUL: &str = "claimgate_config_last_reload_successful";
 
 /// A directory as Kubernetes mounts it: the files are links into `..data`, which is a link to the directory of the moment.
@@ -83,7 +83,7 @@ fn said(gateway: &Gateway, text: &str) -> usize {
 }
 
 /// Sends SIGHUP and waits until it has come to something.
-fn reload(gateway: &Gateway, outcome: &str) {
+pub(super) fn reload(gateway: &Gateway, outcome: &str) {
     let before = said(gateway, outcome);
     gateway.signal("HUP");
     wait_until(outcome, || said(gateway, outcome) > before);
@@ -230,10 +230,7 @@ fn a_hook_ends_under_the_configuration_that_it_began_with() {
 /// Hooks on kept connections, as fast as they are answered; each that is not answered with Continue is an error.
 #[test]
 fn no_hook_is_lost_or_answered_wrongly_while_the_configuration_changes_all_the_time() {
-    let length = Duration::from_secs(
-        std::env::var("CLAIMGATE_SOAK_SECONDS")
-            .map_or(4, |text| text.parse().expect("CLAIMGATE_SOAK_SECONDS is a number of seconds")),
-    );
+    let length = soak();
     let api = ScriptedApi::start(Play::continue_());
     let text = |timeout: u64| {
         ConfigText::new(&api.url("/"))

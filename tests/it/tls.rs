@@ -2,6 +2,7 @@
 
 mod clients;
 mod handshakes;
+mod reload;
 mod scan;
 
 use std::{path::Path, process::Command};

@@ -20,7 +20,10 @@ mod refusal;
 pub(crate) mod scripted_api;
 pub(crate) mod wire;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use socket2::{Domain, Socket, Type};
 
@@ -38,12 +41,18 @@ pub(crate) use scripted_api::ScriptedApi;
 /// The steps, in the order in which a sign-up meets them.
 pub(crate) const STEPS: [&str; 3] = ["postFederationSignup", "postAttributeCollection", "preTokenIssuance"];
 
+/// How long a soak lasts: 5 seconds, or as many as `CLAIMGATE_SOAK_SECONDS` says.
+pub(crate) fn soak() -> Duration {
+    let seconds = std::env::var("CLAIMGATE_SOAK_SECONDS");
+    Duration::from_secs(seconds.map_or(5, |text| text.parse().expect("it is a number of seconds")))
+}
+
 /// Waits until something is so, at most [`client::LIMIT`].
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = tokio::time::Instant::now() + client::LIMIT;
     while !is_so() {
         assert!(tokio::time::Instant::now() < end, "{what}: not within {:?}", client::LIMIT);
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -6,15 +6,14 @@ use std::{
 };
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector,
+    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
 use crate::flow::{Blame, Reason, Step};
 
 use super::{
-    AccessEvent, DecisionLabel, Direction, Limit, Outcome, Unparsed,
-    metric_table::{self as table, BUCKETS, MetricRow},
+    AccessEvent, DecisionLabel, Direction, Limit, Outcome, Unparsed, metric_table as table,
+    registry::{counters, gauges, histograms, register_process},
 };
 
 /// `Content-Type` of [`Metrics::encode`]: the Prometheus text format.
@@ -366,37 +365,6 @@ const POSSIBLE: [Ending; 9] = [
 ];
 
 const NO_LABELS: &[&str] = &[];
-
-const WELL_FORMED: &str = "the table's names and labels are well-formed and each row is used once";
-
-fn counters(registry: &Registry, row: &MetricRow) -> IntCounterVec {
-    registered(registry, IntCounterVec::new(Opts::new(row.name, row.help), row.labels))
-}
-
-fn gauges(registry: &Registry, row: &MetricRow) -> IntGaugeVec {
-    registered(registry, IntGaugeVec::new(Opts::new(row.name, row.help), row.labels))
-}
-
-fn histograms(registry: &Registry, row: &MetricRow) -> HistogramVec {
-    let opts = HistogramOpts::new(row.name, row.help).buckets(BUCKETS.to_vec());
-    registered(registry, HistogramVec::new(opts, row.labels))
-}
-
-fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> C {
-    let collector = collector.expect(WELL_FORMED);
-    registry.register(Box::new(collector.clone())).expect(WELL_FORMED);
-    collector
-}
-
-/// `process_*`: the crate reads them from /proc, so they exist on Linux only.
-fn register_process(registry: &Registry) {
-    #[cfg(target_os = "linux")]
-    registry
-        .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
-        .expect("no other metric begins with process_");
-    #[cfg(not(target_os = "linux"))]
-    let _ = registry;
-}
 
 #[cfg(test)]
 #[path = "metrics_tests.rs"]

@@ -19,6 +19,7 @@ mod labels;
 mod log_sink;
 mod metric_table;
 mod metrics;
+mod registry;
 mod timestamp;
 
 pub use access::AccessEvent;

@@ -116,9 +116,10 @@ fn pem<'t>(cx: &mut Context<'t>, entry: &Entry<'t>, path: PathBuf) -> Option<Pem
 }
 
 /// A path; not the certificate or key itself, which would be quoted as the file that is not there.
-fn path(text: &str) -> Result<String, Wrong> {
+pub(super) fn path(text: &str) -> Result<String, Wrong> {
     // PEM, and how the Base64 of every key and certificate in DER begins.
-    let is_contents = text.contains("-----") || (text.len() >= 60 && text.starts_with('M'));
+    let is_contents =
+        text.contains("-----") || text.contains('\n') || (text.len() >= 60 && text.starts_with('M'));
     if is_contents {
         return Err(
             Wrong::new("this is no path of a file").help("put it into a file, and write the path of that")

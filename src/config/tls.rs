@@ -3,7 +3,7 @@
 //! Whether a file holds what it should shows when TLS is set up; here it must be there and hold something.
 
 use super::{
-    Pem, Secrets,
+    Pem, Secrets, authentication,
     callers::ReadCaller,
     certificates::{DnsName, Thumbprint},
     fields::{Context, Entry, Fields},
@@ -148,14 +148,7 @@ fn pem<'t>(cx: &mut Context<'t>, entry: &Entry<'t>) -> Option<Pem> {
 
 /// The file of a private key, which is a secret.
 fn key<'t>(cx: &mut Context<'t>, entry: &Entry<'t>) -> Option<Pem> {
-    let path = cx.parsed(entry, |text| {
-        // Nothing of it is quoted.
-        if text.contains('\n') || text.contains("-----") {
-            return Err(Wrong::new("this is a key itself").help("write the path of the file that holds it"));
-        }
-        Ok(text.to_owned())
-    })?;
-    let path = cx.base.join(path);
+    let path = cx.base.join(cx.parsed(entry, authentication::path)?);
     if cx.secrets == Secrets::Skip { None } else { read(cx, entry, path) }
 }
 

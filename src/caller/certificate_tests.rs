@@ -70,7 +70,7 @@ fn a_certificate_is_one_credential_among_the_others() {
         ("code=wrong", Some(&a), Ok(at(1, 1))),
         ("code=other", Some(&stranger), Ok(at(1, 0))),
         // nobody
-        ("", None, Err(AuthFailure::Missing)),
+        ("", None, Err(AuthFailure::CertificateMissing)),
         ("", Some(&stranger), Err(AuthFailure::CertificateMismatch)),
         ("", Some(&b), Err(AuthFailure::CertificateMismatch)),
         ("code=wrong", Some(&stranger), Err(AuthFailure::Mismatch)),
@@ -133,4 +133,25 @@ fn labels_number_certificates_too() {
     let one = Shown::self_signed(2020..=4000);
     let caller = caller("c", &["plain"], vec![pinned(&one), pinned(&one)]);
     assert_eq!(credential_labels(&caller), ["code", "certificate", "certificate#2"]);
+}
+
+#[test]
+fn who_shows_nothing_where_a_certificate_would_do_ends_the_connection_and_who_guesses_does_not() {
+    let certificate = Shown::self_signed(2020..=4000);
+    let takes = guard(&[caller("c", &["key"], vec![pinned(&certificate)])]);
+    let takes_none = guard(&[caller("c", &["key"], Vec::new())]);
+    assert_eq!(admit(&takes, "", None), Err(AuthFailure::CertificateMissing));
+    assert_eq!(admit(&takes_none, "", None), Err(AuthFailure::Missing));
+    assert_eq!(admit(&takes, "code=guessed", None), Err(AuthFailure::Mismatch));
+    for (failure, of_connection) in [
+        (AuthFailure::Missing, false),
+        (AuthFailure::Mismatch, false),
+        (AuthFailure::Repeated, false),
+        (AuthFailure::CertificateMismatch, false),
+        (AuthFailure::CertificateMissing, true),
+        (AuthFailure::CertificateExpired, true),
+        (AuthFailure::CertificateUntrusted, true),
+    ] {
+        assert_eq!(failure.is_of_connection(), of_connection, "{failure:?}");
+    }
 }

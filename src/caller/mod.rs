@@ -115,6 +115,8 @@ impl Guard {
             Attempt { best: Some(key), .. } => Ok(key),
             Attempt { presented: true, .. } => Err(AuthFailure::Mismatch),
             Attempt { .. } if peer.is_some() => Err(AuthFailure::CertificateMismatch),
+            // It may have been made before a caller had a certificate, and was then not asked for one.
+            Attempt { .. } if !self.certificates.is_empty() => Err(AuthFailure::CertificateMissing),
             Attempt { .. } => Err(AuthFailure::Missing),
         }
     }

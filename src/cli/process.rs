@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::FutureExt as _;
@@ -74,6 +74,7 @@ impl Process {
         let readiness = Readiness::new();
         let (settings, shutdown) = (config.listen.clone(), config.shutdown.clone());
         let snapshot = Arc::new(Snapshot::new(config, metrics.clone())?);
+        metrics.config_in_force(SystemTime::now());
         let (log, logs) = LogWriter::spawn(events, format, metrics.log_lines_dropped())?;
         let worker = |_| Arc::new(Worker::new(Arc::clone(&snapshot), logs.access_log()));
         let workers: Vec<_> = (0..workers.get()).map(worker).collect();
@@ -97,8 +98,10 @@ impl Process {
     /// connections or `shutdown.grace` has passed. A signal after `end` cuts all that short. The admin port goes last,
     /// because a drain is watched through it.
     pub(super) fn run(self, end: impl Future<Output = ()>) -> io::Result<Drained> {
-        let Shutdown { drain_delay, grace } = self.shutdown;
-        let readiness = self.readiness;
+        let Self { server, admin, log, workers, snapshot, readiness, shutdown, .. } = self;
+        // With the configuration of the start they would keep its secrets for ever.
+        drop((workers, snapshot));
+        let Shutdown { drain_delay, grace } = shutdown;
         readiness.set_ready();
         let hurry = told_to_hurry().shared();
         let end = async {
@@ -116,11 +119,11 @@ impl Process {
             }
             tracing::info!(?grace, "no new connections; finishing what is in flight");
         };
-        let drained = self.server.run(end, grace, hurry.clone());
-        if let Err(error) = self.log.finish(LAST_LINES) {
+        let drained = server.run(end, grace, hurry.clone());
+        if let Err(error) = log.finish(LAST_LINES) {
             tracing::warn!(%error, "the last lines of the access log are lost");
         }
-        self.admin.stop();
+        admin.stop();
         drained
     }
 }

@@ -6,7 +6,7 @@
 //! leaves the configuration before it in force.
 
 use std::{
-    io,
+    io, mem,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -50,12 +50,11 @@ pub(super) struct Reloader {
     changing: Option<Files>,
 }
 
-/// The thread that reloads; ended and waited for when this is dropped.
+/// The thread that reloads; told to end when this is dropped.
+///
+/// It is not waited for: it may be reading a file of a server that is gone, and nothing depends on its end.
 #[derive(Debug)]
-pub(super) struct Reloading {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
+pub(super) struct Reloading(#[expect(dead_code, reason = "held for its drop")] oneshot::Sender<()>);
 
 impl Reloader {
     /// `files` are those that `running` was read from, and `snapshot` is what `workers` have in force.
@@ -67,7 +66,6 @@ impl Reloader {
         workers: Vec<Arc<Worker>>,
         metrics: Metrics,
     ) -> Self {
-        metrics.config_in_force(SystemTime::now());
         Self { path, running, snapshot, workers, metrics, seen: files, changing: None }
     }
 
@@ -79,7 +77,7 @@ impl Reloader {
             signal(SignalKind::hangup())?
         };
         let (stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new().name("reload".to_owned()).spawn(move || {
+        thread::Builder::new().name("reload".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}
@@ -87,7 +85,7 @@ impl Reloader {
                 }
             });
         })?;
-        Ok(Reloading { stop: Some(stop), thread: Some(thread) })
+        Ok(Reloading(stop))
     }
 
     async fn watch(mut self, mut hangup: Signal) {
@@ -128,22 +126,23 @@ impl Reloader {
             }
             before = now;
         }
+        tracing::info!("the files are still being written; they are taken when they have settled");
     }
 
     /// Takes what the files hold, or says why not.
     fn attempt(&mut self, now: Files) {
         self.changing = None;
-        self.seen = now;
+        let before = mem::replace(&mut self.seen, now);
         let Outcome { config, report, files } = match config::load(&self.path, Secrets::Load) {
             Ok(outcome) => outcome,
             Err(error) => return self.refuse(format_args!("{} {error}", self.path.display())),
         };
-        // Written to while it was read: this is neither the old nor the new one, and the next look sees the difference.
-        let torn = files.now() != files;
-        self.seen = files;
-        if torn {
+        // Written to while it was read: this is neither the old nor the new one, and was not tried.
+        if files.now() != files {
+            self.seen = before;
             return;
         }
+        self.seen = files;
         report.problems().iter().for_each(log);
         let Some(config) = config else { return self.refuse(format_args!("{}", report.summary())) };
         let fixed = needs_restart(&self.running, &config);
@@ -173,15 +172,9 @@ impl Reloader {
 
     fn refuse(&self, error: std::fmt::Arguments<'_>) {
         self.metrics.config_refused();
+        // What was built of it before it was refused has left its names.
+        self.snapshot.forget_others();
         tracing::error!(%error, "the changed configuration is refused; the one before it stays in force");
-    }
-}
-
-impl Drop for Reloading {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        // An error says that it has panicked, which has been reported.
-        let _panicked = self.thread.take().map(thread::JoinHandle::join);
     }
 }
 
@@ -190,6 +183,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
     let (listen, new_listen) = (&running.listen, &new.listen);
     let keys = [
         ("listen.address", listen.address == new_listen.address),
+        ("listen.plain_text", listen.plain_text == new_listen.plain_text),
         ("listen.max_connections", listen.max_connections == new_listen.max_connections),
         ("listen.tls", listen.tls.is_some() == new_listen.tls.is_some()),
         ("admin.address", running.admin.address == new.admin.address),

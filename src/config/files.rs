@@ -8,6 +8,7 @@ use std::{
 };
 
 use aws_lc_rs::digest;
+use zeroize::Zeroizing;
 
 use super::Secret;
 
@@ -15,7 +16,15 @@ use super::Secret;
 ///
 /// Two values are equal if the same files held the same contents.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Files(Vec<(PathBuf, Seen)>);
+pub struct Files(Vec<Entry>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Entry {
+    path: PathBuf,
+    /// Its largest size, in bytes.
+    most: u64,
+    seen: Seen,
+}
 
 /// What a file held.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +33,8 @@ enum Seen {
     Contents([u8; digest::SHA256_OUTPUT_LEN]),
     /// It could not be read, or was too large.
     Nothing,
+    /// It is no regular file, such as a pipe: what it gives it gives once, and whoever opens it may wait for ever.
+    Once,
 }
 
 /// Why a file was not read.
@@ -51,26 +62,32 @@ impl fmt::Debug for Pem {
 impl Files {
     /// The contents of a file of at most `most` bytes, which is remembered either way.
     pub(super) fn read(&mut self, path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
+        let once = is_read_once(path);
         let read = read(path, most);
-        self.0.push((path.to_owned(), Seen::of(read.as_deref().ok())));
+        let seen = if once { Seen::Once } else { Seen::of(read.as_deref().ok()) };
+        self.0.push(Entry { path: path.to_owned(), most, seen });
         read
     }
 
     /// The same files as they are now.
     #[must_use]
     pub fn now(&self) -> Self {
-        let now = |path: &PathBuf| Seen::of(read(path, MOST).as_deref().ok());
-        Self(self.0.iter().map(|(path, _)| (path.clone(), now(path))).collect())
+        let now = |entry: &Entry| {
+            if is_read_once(&entry.path) {
+                return Seen::Once;
+            }
+            // It may be a secret.
+            let contents = read(&entry.path, entry.most).ok().map(Zeroizing::new);
+            Seen::of(contents.as_ref().map(|contents| &contents[..]))
+        };
+        Self(self.0.iter().map(|entry| Entry { seen: now(entry), ..entry.clone() }).collect())
     }
 
     /// Their paths, in the order of reading; one that is named twice stands there twice.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.0.iter().map(|(path, _)| path.as_path())
+        self.0.iter().map(|entry| entry.path.as_path())
     }
 }
-
-/// Larger than any limit that [`Files::read`] is given, so that a file it has read is never too large for [`Files::now`].
-const MOST: u64 = 16 * 1024 * 1024;
 
 impl Seen {
     fn of(contents: Option<&[u8]>) -> Self {
@@ -87,8 +104,11 @@ impl fmt::Debug for Files {
     }
 }
 
+fn is_read_once(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_file())
+}
+
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
-    debug_assert!(most <= MOST, "a limit above that of comparing");
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(FileError::Io)?;
     if bytes.len() as u64 > most { Err(FileError::TooLarge) } else { Ok(bytes) }
@@ -132,8 +152,26 @@ mod tests {
         fs::write(&path, "four").unwrap();
         let mut files = Files::default();
         assert!(matches!(files.read(&path, 3), Err(FileError::TooLarge)));
+        assert_eq!(files.now(), files, "as long as nothing happens");
         fs::write(&path, "one").unwrap();
         assert_ne!(files.now(), files);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_read_once_and_never_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+            .unwrap();
+        let mut files = Files::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| fs::write(&pipe, "one").unwrap());
+            assert_eq!(files.read(&pipe, 3).unwrap(), b"one");
+        });
+        assert_eq!(files.now(), files);
+        fs::remove_file(&pipe).unwrap();
+        fs::write(&pipe, "one").unwrap();
+        assert_ne!(files.now(), files, "now it is a file");
     }
 
     #[test]

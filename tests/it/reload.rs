@@ -122,7 +122,10 @@ fn what_is_refused_leaves_the_configuration_before_it_in_force_and_is_said_once(
     let unreadable = good.replace("password: s3cret", "password: { file: missing }");
     let unusable =
         good.replace("authentication: none", "authentication: none\n    roots: { file: ../nothing }");
-    let rows: [(&str, Option<&str>, &str); 5] = [
+    let large = good.replace("password: s3cret", "password: { file: large }");
+    fs::write(gateway.config().with_file_name("large"), "x".repeat(70_000)).unwrap();
+    let rows: [(&str, Option<&str>, &str); 6] = [
+        ("a secret that is too large", Some(&large), "larger than"),
         ("unknown key", Some(&good.replace("max_", "mex_").replace("callers:", "collers:")), "collers"),
         ("no YAML", Some("listen: [\n"), "line"),
         ("a secret that is not there", Some(&unreadable), "cannot be read"),

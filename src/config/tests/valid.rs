@@ -22,6 +22,42 @@ proptest! {
         prop_assert!(config.is_some(), "{}\n{}", report, text);
         prop_assert!(schema::takes(&text), "{}", text);
     }
+
+    #[test]
+    fn a_configuration_that_is_read_printed_and_read_again_is_the_same(text in map(&keys::ROOT, None)) {
+        let config = |text: &str| read("claimgate.yaml", text, Secrets::Skip).config;
+        let once = config(&text);
+        let tree = tree::parse(&text).unwrap_or_else(|error| panic!("{}", error.message));
+        let mut printed = String::new();
+        print(&tree, 0, &mut printed);
+        prop_assert!(once.is_some() && printed.lines().count() > 1);
+        prop_assert_eq!(config(&printed), once, "{}\n{}", text, printed);
+    }
+}
+
+/// The other style of YAML: a line for each entry, and quotes around each scalar.
+fn print(node: &tree::Node, depth: usize, out: &mut String) {
+    let line = |out: &mut String| {
+        out.push('\n');
+        out.push_str(&"  ".repeat(depth));
+    };
+    match &node.value {
+        tree::Value::Null => out.push('~'),
+        tree::Value::Scalar(text) => out.push_str(&serde_json::to_string(text).unwrap()),
+        tree::Value::List(nodes) if nodes.is_empty() => out.push_str("[]"),
+        tree::Value::List(nodes) => nodes.iter().for_each(|node| {
+            line(out);
+            out.push_str("- ");
+            print(node, depth + 1, out);
+        }),
+        tree::Value::Map(pairs) if pairs.is_empty() => out.push_str("{}"),
+        tree::Value::Map(pairs) => pairs.iter().for_each(|(key, value)| {
+            line(out);
+            print(key, depth + 1, out);
+            out.push_str(": ");
+            print(value, depth + 1, out);
+        }),
+    }
 }
 
 /// A map on one line, with the keys that must be there and some of the others.

@@ -50,6 +50,25 @@ pub(super) struct Reloader {
     changing: Option<Files>,
 }
 
+/// SIGHUP, which would end a process that does not catch it.
+#[derive(Debug)]
+pub(super) struct Hangup {
+    runtime: runtime::Runtime,
+    signal: Signal,
+}
+
+impl Hangup {
+    /// Catches it from now on; what comes before [`Reloader::spawn`] is not forgotten.
+    pub(super) fn catch() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let signal = {
+            let _context = runtime.enter();
+            signal(SignalKind::hangup())?
+        };
+        Ok(Self { runtime, signal })
+    }
+}
+
 /// The thread that reloads; told to end when this is dropped.
 ///
 /// It is not waited for: it may be reading a file of a server that is gone, and nothing depends on its end.
@@ -70,18 +89,14 @@ impl Reloader {
     }
 
     /// Looks at the files on a thread of its own, at once after each SIGHUP.
-    pub(super) fn spawn(self) -> io::Result<Reloading> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let hangup = {
-            let _context = runtime.enter();
-            signal(SignalKind::hangup())?
-        };
+    pub(super) fn spawn(self, hangup: Hangup) -> io::Result<Reloading> {
+        let Hangup { runtime, signal } = hangup;
         let (stop, stopped) = oneshot::channel();
         thread::Builder::new().name("reload".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}
-                    () = self.watch(hangup) => {}
+                    () = self.watch(signal) => {}
                 }
             });
         })?;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     CANNOT, ConfigArgs, FINE, LogArgs, PROBLEMS, WorkerArgs, descriptors, load,
     process::{Process, StartError, told_to_end},
-    reload::Reloader,
+    reload::{Hangup, Reloader},
     sockets::{Passed, PassedError, Sockets},
     tell,
 };
@@ -31,6 +31,7 @@ impl Serve {
     pub(super) fn run(&self) -> u8 {
         // First of all, because it changes the environment.
         let passed = Passed::take();
+        let hangup = Hangup::catch();
         let (config, files) = match load::checked(&self.config.config, Secrets::Load) {
             Ok(loaded) => loaded,
             Err(status) => return status,
@@ -45,7 +46,7 @@ impl Serve {
             }
         };
         diagnostics::hear_panics();
-        match self.serve(passed, config, files, metrics) {
+        match self.serve(passed, hangup, config, files, metrics) {
             Ok(()) => FINE,
             Err(error) => {
                 tracing::error!(%error, "cannot serve");
@@ -57,6 +58,7 @@ impl Serve {
     fn serve(
         &self,
         passed: Result<Passed, PassedError>,
+        hangup: io::Result<Hangup>,
         config: Config,
         files: Files,
         metrics: Metrics,
@@ -71,8 +73,8 @@ impl Serve {
         let process =
             Process::start(sockets, config.clone(), workers, format, io::stdout(), metrics.clone())?;
         let path = self.config.config.clone();
-        let _reloading =
-            Reloader::new(path, config, files, process.snapshot(), process.workers(), metrics).spawn()?;
+        let reloader = Reloader::new(path, config, files, process.snapshot(), process.workers(), metrics);
+        let _reloading = reloader.spawn(hangup?)?;
         let (address, admin) = (process.address, process.admin_address);
         let listening = || {
             tracing::info!(%address, %admin, passed, workers, version = env!("CARGO_PKG_VERSION"), "listening");

@@ -6,7 +6,7 @@ use crate::{
     config::{self, ListenTls, Name},
     connector::Api,
     telemetry::{Certificate, CertificateRole, Metrics},
-    tls::{ClientTrust, RootsError, ServerTls, ServerTlsError, TlsSetupError},
+    tls::{ClientTrust, RootsError, ServerTls, ServerTlsError, TlsSetupError, Validity},
 };
 
 /// A checked configuration cannot be put to work: every part of it that cannot, and why.
@@ -80,12 +80,14 @@ pub(super) fn listener(
 /// The certificates that claimgate shows. Of several for one API the one that ends last is worth a warning.
 pub(super) fn certificates(listener: Option<&ServerTls>, apis: &[Arc<Api>]) -> Vec<Certificate> {
     let listener = listener.map(|tls| {
-        let not_after = tls.validity().not_after;
-        Certificate { role: CertificateRole::Listener, name: "listen.tls".to_owned(), not_after }
+        let Validity { not_before, not_after } = tls.validity();
+        Certificate { role: CertificateRole::Listener, name: "listen.tls".to_owned(), not_before, not_after }
     });
     let of_apis = apis.iter().filter_map(|api| {
+        let not_before = api.certificates().map(|validity| validity.not_before).min()?;
         let not_after = api.certificates().map(|validity| validity.not_after).max()?;
-        Some(Certificate { role: CertificateRole::Connector, name: api.name().to_owned(), not_after })
+        let name = api.name().to_owned();
+        Some(Certificate { role: CertificateRole::Connector, name, not_before, not_after })
     });
     listener.into_iter().chain(of_apis).collect()
 }

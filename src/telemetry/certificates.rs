@@ -11,6 +11,8 @@ pub struct Certificate {
     pub role: CertificateRole,
     /// What it is called in the configuration.
     pub name: String,
+    /// Its first moment.
+    pub not_before: SystemTime,
     /// Its last moment.
     pub not_after: SystemTime,
 }
@@ -38,10 +40,13 @@ impl CertificateRole {
 const SOON: Duration = Duration::from_hours(30 * 24);
 
 impl Certificate {
-    /// What to say if it has ended or ends soon.
+    /// What to say if it has not begun, has ended or ends soon.
     pub fn warning(&self, now: SystemTime) -> Option<String> {
         const DAY: u64 = 24 * 60 * 60;
         let Self { name, .. } = self;
+        if now < self.not_before {
+            return Some(format!("the certificate of {name} has not begun; nobody who verifies it connects"));
+        }
         match self.not_after.duration_since(now) {
             Err(_) => Some(format!("the certificate of {name} has ended; nobody who verifies it connects")),
             Ok(left) if left < SOON => {
@@ -55,7 +60,7 @@ impl Certificate {
 impl Metrics {
     /// Shows when a certificate ends, and warns in the diagnostics if that is soon.
     pub fn watch(&self, certificate: &Certificate, now: SystemTime) {
-        let Certificate { role, name, not_after } = certificate;
+        let Certificate { role, name, not_after, .. } = certificate;
         let seconds = not_after.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         self.certificate_not_after(role.as_str(), name, seconds);
         if let Some(warning) = certificate.warning(now) {
@@ -71,10 +76,15 @@ mod tests {
     #[test]
     fn the_end_is_announced_thirty_days_before_and_shown_from_the_start() {
         let day = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_hours(24 * days);
-        let certificate =
-            Certificate { role: CertificateRole::Listener, name: "listen.tls".into(), not_after: day(100) };
+        let certificate = Certificate {
+            role: CertificateRole::Listener,
+            name: "listen.tls".into(),
+            not_before: day(0),
+            not_after: day(100),
+        };
         let second = Duration::from_secs(1);
         for (now, said) in [
+            (day(0) - second, Some("has not begun")),
             (day(0), None),
             (day(70), None),
             (day(70) + second, Some("ends in 29 days")),

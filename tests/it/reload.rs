@@ -159,6 +159,36 @@ fn what_is_refused_leaves_the_configuration_before_it_in_force_and_is_said_once(
 }
 
 #[test]
+fn a_signal_as_early_as_can_be_is_a_reload_and_not_the_end() {
+    let api = ScriptedApi::start(Play::continue_());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("claimgate.yaml");
+    // Long enough to be read that a signal comes before the end of it.
+    let many = (0..2000).fold(String::new(), |text, number| {
+        text + &format!("  spare-{number}: {{ basic: {{ username: u{number}, password: p }} }}\n")
+    });
+    let text =
+        ConfigText::new(&api.url("/")).text().replacen("connectors:\n", &format!("{many}connectors:\n"), 1);
+    fs::write(&file, text).unwrap();
+    // The shell becomes the program; its child signals it as soon as it catches the signal (bit 0 of the mask).
+    let script = r#"(for _ in $(seq 1000); do
+        if grep -q '^SigCgt:.*[13579bdf]$' /proc/$$/status && grep -q claimgate /proc/$$/comm; then
+            kill -HUP $$; exit
+        fi
+    done) & exec "$0" serve --config "$1""#;
+    let mut command = std::process::Command::new("sh");
+    command.args([
+        "-c".as_ref(),
+        script.as_ref(),
+        env!("CARGO_BIN_EXE_claimgate").as_ref(),
+        file.as_os_str(),
+    ]);
+    let gateway = Gateway::from_command(command);
+    wait_until("it reloads", || said(&gateway, "the configuration is the one in force") == 1);
+    assert_eq!(status(gateway.client(), "s3cret"), 200);
+}
+
+#[test]
 fn what_only_a_new_process_can_follow_is_refused_by_its_name() {
     let api = ScriptedApi::start(Play::continue_());
     let gateway = Gateway::start(&ConfigText::new(&api.url("/")).text());

@@ -194,12 +194,17 @@ fn what_only_a_new_process_can_follow_is_refused_by_its_name() {
     let gateway = Gateway::start(&ConfigText::new(&api.url("/")).text());
     let good = fs::read_to_string(gateway.config()).unwrap();
     let text = good
-        .replacen("address: 127.0.0.1:0", "address: 127.0.0.1:1\n  max_connections: 7", 1)
+        .replacen(
+            "address: 127.0.0.1:0",
+            "address: 127.0.0.1:1\n  plain_text: allowed\n  max_connections: 7",
+            1,
+        )
         .replace("s3cret", "other");
     fs::write(gateway.config(), text).unwrap();
     reload(&gateway, REFUSED);
     let said = gateway.stderr_text();
-    let expected = "listen.address, listen.max_connections cannot change while running; restart claimgate";
+    let expected =
+        "listen.address, listen.plain_text, listen.max_connections cannot change while running; restart";
     assert!(said.contains(expected), "{said}");
     assert_eq!(status(gateway.client(), "other"), 401, "nothing of it is taken");
 }

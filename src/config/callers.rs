@@ -49,9 +49,9 @@ pub(super) fn shared_credentials<'t>(cx: &mut Context<'t>, flow: &Name, callers:
     }
 }
 
-/// `rate_limit`; none if it is not written, or wrong and therefore reported.
-pub(super) fn rate_limit<'t>(cx: &mut Context<'t>, parent: &Fields<'t>) -> Option<RateLimit> {
-    let entry = parent.get(cx, "rate_limit")?;
+/// A limit such as `rate_limit`; none if it is not written, or wrong and therefore reported.
+pub(super) fn rate_limit<'t>(cx: &mut Context<'t>, parent: &Fields<'t>, name: &str) -> Option<RateLimit> {
+    let entry = parent.get(cx, name)?;
     let fields = Fields::open(cx, &keys::RATE_LIMIT, &entry)?;
     let rate = fields.value(cx, "rate", |kind, text| match kind {
         Kind::Rate(range) => units::rate(text, range),
@@ -117,7 +117,7 @@ fn caller<'t>(cx: &mut Context<'t>, name: Name, entry: &Entry<'t>) -> ReadCaller
         entries(cx, &fields, "header", |cx, entry| credentials::header(cx, entry).map(Credential::Header)),
         entries(cx, &fields, "certificate", |cx, entry| tls::caller(cx, entry).map(Credential::Certificate)),
     ];
-    let rate_limit = rate_limit(cx, &fields);
+    let rate_limit = rate_limit(cx, &fields, "rate_limit");
     if credentials.iter().all(Option::is_none) {
         cx.wrong_key(
             entry,

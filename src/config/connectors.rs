@@ -7,6 +7,7 @@ use crate::flow::{Selection, claims::ClaimName};
 use super::{
     Pem, Secrets,
     authentication::{Authentication, authentication},
+    breaker,
     callers::rate_limit,
     endpoint,
     fields::{Context, Entry, Fields, one_of},
@@ -82,8 +83,10 @@ fn whole<'t>(
     let roots = roots(cx, fields, endpoint.as_ref());
     let server_name = server_name(cx, fields, endpoint.as_ref());
     let min_tls = min_tls(cx, fields, endpoint.as_ref());
-    let rate_limit = rate_limit(cx, fields);
+    let rate_limit = rate_limit(cx, fields, "rate_limit");
     let max_in_flight = count(cx, fields, "max_in_flight");
+    let idempotent = fields.value(cx, "idempotent", |_, text| units::flag(text));
+    let breaker = breaker::breaker(cx, fields);
     let strict = fields.value(cx, "strict", |_, text| units::flag(text));
     let missing_action = missing_action(cx, fields, strict);
     let default_message = fields.value(cx, "default_message", message);
@@ -106,6 +109,8 @@ fn whole<'t>(
         rate_limit,
         max_in_flight: max_in_flight?,
         wait: wait?,
+        idempotent: idempotent?,
+        breaker: breaker?,
         strict: strict?,
         missing_action: missing_action?,
         default_message: default_message?,

@@ -280,6 +280,11 @@ impl<'t> Fields<'t> {
         Self { section, entry: parent.clone(), found: Vec::new() }
     }
 
+    /// Where the section stands.
+    pub(super) fn entry(&self) -> &Entry<'t> {
+        &self.entry
+    }
+
     /// The section at a key; its defaults where that is optional and not written.
     pub(super) fn section(&self, cx: &mut Context<'t>, name: &str) -> Option<Self> {
         let key = self.key(cx, name);

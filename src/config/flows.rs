@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::flow::{OnFailure, Step};
 
 use super::{
-    callers::{ReadCaller, shared_credentials},
+    callers::{ReadCaller, rate_limit, shared_credentials},
     connectors::{ReadConnector, message},
     fields::{Context, Entry, Fields, one_of},
     keys::{self, Kind},
@@ -16,6 +16,10 @@ use super::{
     tree::Value,
     units,
 };
+
+/// `duplicate_window` where it is not written, at the steps of a sign-up: an identity provider that gave up after some
+/// seconds tries again at once.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// What the flows refer to. `None` where the section itself could not be read, so that no name can be judged.
 pub(super) struct Known<'c, 't> {
@@ -131,7 +135,25 @@ fn hook<'t>(
         Some(index)
     });
     let on_failure = fields.get(cx, "on_failure").and_then(|entry| on_failure(cx, step, &entry));
-    Some(Hook { step, connector: connector?, on_failure: on_failure? })
+    let duplicate_window = duplicate_window(cx, step, &fields);
+    let rate_limit_per_user = rate_limit(cx, &fields, "rate_limit_per_user");
+    Some(Hook {
+        step,
+        connector: connector?,
+        on_failure: on_failure?,
+        duplicate_window: duplicate_window.filter(|window| !window.is_zero()),
+        rate_limit_per_user,
+    })
+}
+
+/// None if what is written is wrong, and therefore reported.
+fn duplicate_window<'t>(cx: &mut Context<'t>, step: Step, fields: &Fields<'t>) -> Option<Duration> {
+    match fields.get(cx, "duplicate_window") {
+        Some(entry) => cx.parsed(&entry, |text| duration(entry.kind, text)),
+        // Claims for a token are asked for anew each time a token is issued, also to the same user.
+        None if step == Step::PreTokenIssuance => None,
+        None => Some(DUPLICATE_WINDOW),
+    }
 }
 
 /// A connector must be able to end within the time of every user flow that calls it.

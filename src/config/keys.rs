@@ -137,6 +137,7 @@ pub static LISTEN: Section = Section {
         default("idle_timeout", millis(1, HOUR), "2m", "longest time between an answer and the next request; 1ms to 1h"),
         default("max_age", millis(1, DAY), "10m", "age of a connection, give or take a tenth, from which the next answer is its last; 1ms to 24h"),
         default("max_in_flight", Kind::Count(1..=1_000_000), "1024", "hooks at a time in the whole process; 1 to 1000000"),
+        optional("unauthenticated_limit", Kind::Section(&RATE_LIMIT), "how many requests without a good credential get a 401, in the whole process; 20/s with a burst of 100 if left out"),
     ],
     choice: Choice::Free,
 };
@@ -266,9 +267,25 @@ pub static CONNECTOR: Section = Section {
         optional("rate_limit", Kind::Section(&RATE_LIMIT), "how many calls it takes; no limit if left out"),
         default("max_in_flight", Kind::Count(1..=1_000_000), "64", "calls at a time in the whole process; 1 to 1000000"),
         default("wait", millis(1, MINUTE), "50ms", "how long a hook waits for a permit; 1ms to 1m, less than answer_within"),
+        default("idempotent", Kind::Flag, "false", "whether the same call may reach the API twice, so that it may be repeated after it was sent"),
+        default("breaker", Kind::WordOr(&["on", "off"], &BREAKER), "on", "stops calling an API that is unavailable: `on` with the numbers below, `off`, or numbers of its own"),
         default("strict", Kind::Flag, "false", "whether an answer that needs a repair is a contract failure"),
         default("missing_action", Kind::Word(&["fail", "continue"]), "fail", "what a 2xx answer without `action` means"),
         default("default_message", MESSAGE, "We cannot complete your request. Please contact support if you need help.", "shown to the user where the API refused without a message; 1 to 1000 characters"),
+    ],
+    choice: Choice::Free,
+};
+
+/// `connectors.NAME.breaker`
+#[rustfmt::skip]
+pub static BREAKER: Section = Section {
+    name: "breaker",
+    keys: &[
+        default("window", millis(10, 10 * MINUTE), "10s", "over which time calls are counted; 10ms to 10m"),
+        default("least_calls", Kind::Count(1..=1_000_000), "20", "how many calls must have ended in the window before it can open; 1 to 1000000"),
+        default("failures", Kind::Percent(1..=100), "50%", "share of them that found the API unavailable, from which on it opens; 1% to 100%"),
+        default("open_for", millis(1, HOUR), "5s", "how long no call is made then; 1ms to 1h"),
+        default("probes", Kind::Count(1..=1_000_000), "3", "how many calls are let through after that, all of which must find the API available; 1 to 1000000"),
     ],
     choice: Choice::Free,
 };
@@ -325,6 +342,8 @@ pub static HOOK: Section = Section {
     keys: &[
         required("connector", Kind::Name, "name of the connector that it calls"),
         required("on_failure", Kind::WordOr(&["continue", "error"], &ON_FAILURE), "what the identity provider gets when the API gave no decision"),
+        optional("duplicate_window", millis(0, 10 * MINUTE), "how long the API's decision answers the same hook sent again; 0ms to 10m, 0ms for not at all; if left out 10s, at preTokenIssuance 0s"),
+        optional("rate_limit_per_user", Kind::Section(&RATE_LIMIT), "how many hooks one user may cause here; no limit if left out"),
     ],
     choice: Choice::Free,
 };
@@ -341,7 +360,7 @@ pub static ON_FAILURE: Section = Section {
 };
 
 /// Every section, for documentation.
-pub static ALL: [&Section; 18] = [
+pub static ALL: [&Section; 19] = [
     &ROOT,
     &LISTEN,
     &TLS,
@@ -354,6 +373,7 @@ pub static ALL: [&Section; 18] = [
     &SECRET,
     &RATE_LIMIT,
     &CONNECTOR,
+    &BREAKER,
     &AUTHENTICATION,
     &CLIENT_CERTIFICATE,
     &ROOTS,

@@ -31,6 +31,8 @@ pub enum Kind {
     Count(RangeInclusive<u32>),
     /// Integer with `/s` or `/m`.
     Rate(RangeInclusive<u32>),
+    /// Integer with `%`.
+    Percent(RangeInclusive<u32>),
     /// Path of a file; relative to the configuration file's directory.
     Path,
     /// The same, of a file with a private key.
@@ -84,6 +86,7 @@ impl Kind {
             Self::Size(_) => "a size, such as 64KiB",
             Self::Count(_) => "a whole number",
             Self::Rate(_) => "a rate, such as 200/s",
+            Self::Percent(_) => "a share, such as 50%",
             Self::Path | Self::KeyFile => "the path of a file",
             Self::Thumbprint => "a SHA-256 thumbprint in hexadecimal digits",
             Self::DnsName => "a DNS name, such as b2c.contoso.com",

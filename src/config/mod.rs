@@ -8,6 +8,7 @@
 use std::{io, path::Path};
 
 mod authentication;
+mod breaker;
 mod callers;
 mod certificates;
 mod connectors;
@@ -35,9 +36,9 @@ mod units;
 pub use certificates::{DnsName, Thumbprint};
 pub use files::{Files, Pem};
 pub use model::{
-    Admin, Basic, Caller, CallerCertificate, ClientCertificate, Config, Connector, Endpoint, HeaderKey, Hook,
-    KeyedCertificate, Listen, ListenTls, MissingAction, Name, Per, RateLimit, Roots, Shutdown, TlsVersion,
-    UserFlow,
+    Admin, Basic, Breaker, Caller, CallerCertificate, ClientCertificate, Config, Connector, Endpoint,
+    HeaderKey, Hook, KeyedCertificate, Listen, ListenTls, MissingAction, Name, Per, RateLimit, Roots,
+    Shutdown, TlsVersion, UserFlow,
 };
 pub use problem::{Place, Problem, Report, Severity};
 pub use secret::Secret;

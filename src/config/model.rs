@@ -55,6 +55,8 @@ pub struct Listen {
     pub max_age: Duration,
     /// Hooks at a time in the whole process.
     pub max_in_flight: usize,
+    /// How many requests without a good credential get a 401, in the whole process.
+    pub unauthenticated_limit: RateLimit,
 }
 
 impl Listen {
@@ -240,12 +242,31 @@ pub struct Connector {
     pub max_in_flight: usize,
     /// How long a hook waits for a permit.
     pub wait: Duration,
+    /// The same call may reach it twice.
+    pub idempotent: bool,
+    /// When it is no longer called for a while; never if there is none.
+    pub breaker: Option<Breaker>,
     /// Repairs are contract failures.
     pub strict: bool,
     /// What an answer without `action` means.
     pub missing_action: MissingAction,
     /// Shown to the user where the API refused without a message.
     pub default_message: String,
+}
+
+/// `breaker`: when an API is no longer called for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// Over which time calls are counted.
+    pub window: Duration,
+    /// How many calls must have ended in the window before it can open.
+    pub least_calls: u32,
+    /// Share of them that found the API unavailable, from which on it opens; 1 to 100 percent.
+    pub failures: u32,
+    /// How long no call is made then.
+    pub open_for: Duration,
+    /// How many calls are let through after that, all of which must find the API available.
+    pub probes: u32,
 }
 
 /// `endpoint_url`, taken apart.
@@ -339,4 +360,8 @@ pub struct Hook {
     pub connector: usize,
     /// What the identity provider gets for a failure.
     pub on_failure: OnFailure,
+    /// How long the API's decision answers the same hook sent again; not at all if there is none.
+    pub duplicate_window: Option<Duration>,
+    /// How many hooks one user may cause here.
+    pub rate_limit_per_user: Option<RateLimit>,
 }

@@ -1,15 +1,23 @@
 //! `listen`, `admin` and `shutdown`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, num::NonZeroU32};
 
 use super::{
+    callers::rate_limit,
     endpoint::is_loopback_address,
     fields::{Context, Entry, Fields},
     keys::Kind,
-    model::{Admin, Listen, Shutdown},
+    model::{Admin, Listen, Per, RateLimit, Shutdown},
     problem::{Wrong, quoted},
     tls::{self, ReadTls},
     units,
+};
+
+/// `unauthenticated_limit` where it is not written: more than people who mistype a password cause, and few guesses.
+const UNAUTHENTICATED: RateLimit = RateLimit {
+    count: NonZeroU32::new(20).expect("20 is not zero"),
+    per: Per::Second,
+    burst: NonZeroU32::new(100).expect("100 is not zero"),
 };
 
 /// The hook port's address, if it is known, and where it is written.
@@ -35,6 +43,7 @@ pub(super) fn listen<'t>(
     let idle_timeout = fields.value(cx, "idle_timeout", duration);
     let max_age = fields.value(cx, "max_age", duration);
     let max_in_flight = count(cx, fields, "max_in_flight");
+    let unauthenticated_limit = rate_limit(cx, fields, "unauthenticated_limit").unwrap_or(UNAUTHENTICATED);
     let listen = || {
         Some(Listen {
             address: address?,
@@ -50,6 +59,7 @@ pub(super) fn listen<'t>(
             idle_timeout: idle_timeout?,
             max_age: max_age?,
             max_in_flight: max_in_flight?,
+            unauthenticated_limit,
         })
     };
     (listen(), hooks, Some(tls))

@@ -131,6 +131,7 @@ fn value(kind: &'static Kind, step: Option<Step>) -> Map {
         Kind::Duration(range) => patterned(map.with("type", "string"), kind, patterns::duration(range)),
         Kind::Size(range) => patterned(map.with("type", "string"), kind, patterns::size(range)),
         Kind::Rate(range) => patterned(map.with("type", "string"), kind, patterns::rate(range)),
+        Kind::Percent(range) => patterned(map.with("type", "string"), kind, patterns::percent(range)),
         Kind::Word(words) => map.with("enum", as_read(words)),
         Kind::List(element, least) => {
             let map = map.with("type", "array").with("items", value(element, step));
@@ -212,6 +213,7 @@ fn patterned(map: Map, kind: &Kind, pattern: impl Into<String>) -> Map {
         Kind::Size(range) => between(show_size(*range.start()), show_size(*range.end())),
         Kind::Count(range) => between(range.start().to_string(), range.end().to_string()),
         Kind::Rate(range) => between(format!("{}/s", range.start()), format!("{}/s", range.end())),
+        Kind::Percent(range) => between(format!("{}%", range.start()), format!("{}%", range.end())),
         _ => String::new(),
     };
     map.with("pattern", pattern.into())

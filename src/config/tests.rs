@@ -1,6 +1,6 @@
 //! The rules, one row each; the samples; the defaults; and that no secret is ever shown.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, num::NonZeroU32, path::Path, time::Duration};
 
 use crate::flow::{Selection, claims::ClaimName};
 
@@ -33,6 +33,45 @@ user_flows:
       connector: check
       on_failure: { block: Try later. }
 ";
+
+#[test]
+fn a_breaker_has_the_numbers_that_are_written_and_its_own_for_the_others() {
+    let breaker = |written: &str| {
+        let text = good("claims_to_send", &format!("breaker: {written}\n    claims_to_send"));
+        let Outcome { config, report, .. } = read("claimgate.yaml", &text, Secrets::Load);
+        config.map(|config| config.connectors[0].breaker).ok_or_else(|| report.to_string())
+    };
+    let usual = breaker("on").unwrap().unwrap();
+    assert_eq!(breaker("{}").unwrap(), Some(usual));
+    assert_eq!(breaker("off").unwrap(), None);
+    let own = Breaker { failures: 100, probes: 1, ..usual };
+    assert_eq!(breaker("{ failures: 100%, probes: 1 }").unwrap(), Some(own));
+    for (written, told) in [
+        ("true", "`true` is not possible here"),
+        ("{ failures: 50 }", "`50` has no unit"),
+        ("{ failures: 101% }", "1% to 100%"),
+        ("{ failures: 5s }", "`5s` is not a share"),
+        ("{ open: 5s }", "open_for"),
+        ("[]", "a list cannot stand here"),
+    ] {
+        let report = breaker(written).unwrap_err();
+        assert!(report.contains(told), "{written}: {report}");
+    }
+}
+
+#[test]
+fn only_a_sign_up_has_a_duplicate_window_unless_one_is_written() {
+    let window = |step: &str, written: &str| {
+        let text = good("postAttributeCollection", step)
+            .replace("on_failure: { block: Try later. }", &format!("on_failure: error\n      {written}"));
+        let config = read("claimgate.yaml", &text, Secrets::Load).config.unwrap();
+        config.user_flows[0].hooks[0].duplicate_window
+    };
+    assert_eq!(window("postFederationSignup", ""), Some(Duration::from_secs(10)));
+    assert_eq!(window("preTokenIssuance", ""), None);
+    assert_eq!(window("preTokenIssuance", "duplicate_window: 1m"), Some(Duration::from_mins(1)));
+    assert_eq!(window("postAttributeCollection", "duplicate_window: 0s"), None);
+}
 
 fn good(from: &str, to: &str) -> String {
     assert_eq!(GOOD.matches(from).count(), 1, "{from:?} must stand once in the good file");
@@ -68,6 +107,11 @@ fn what_is_not_written_has_its_default() {
         idle_timeout: seconds(120),
         max_age: seconds(600),
         max_in_flight: 1024,
+        unauthenticated_limit: RateLimit {
+            count: NonZeroU32::new(20).unwrap(),
+            per: Per::Second,
+            burst: NonZeroU32::new(100).unwrap(),
+        },
     };
     assert_eq!(config.listen, expected);
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:9090");
@@ -80,11 +124,16 @@ fn what_is_not_written_has_its_default() {
     );
     assert_eq!((connector.max_answer, connector.max_in_flight), (64 * 1024, 64));
     assert_eq!((connector.wait, &connector.roots), (Duration::from_millis(50), &Roots::Webpki));
+    let breaker =
+        Breaker { window: seconds(10), least_calls: 20, failures: 50, open_for: seconds(5), probes: 3 };
+    assert_eq!((connector.idempotent, connector.breaker), (false, Some(breaker)));
     assert_eq!((connector.strict, connector.missing_action), (false, MissingAction::Fail));
     assert_eq!((connector.rate_limit, config.callers[0].rate_limit), (None, None));
     assert!(!connector.default_message.is_empty());
     assert_eq!(connector.claims_to_send, Selection::to_send(&[claim("displayName")], true));
     assert_eq!(config.user_flows[0].answer_within, Duration::from_secs(4));
+    let hook = &config.user_flows[0].hooks[0];
+    assert_eq!((hook.duplicate_window, hook.rate_limit_per_user), (Some(seconds(10)), None));
 }
 
 #[test]

@@ -64,6 +64,19 @@ pub(super) fn rate(text: &str, range: &RangeInclusive<u32>) -> Result<(NonZeroU3
         .ok_or_else(|| out_of_range(text, &format!("{}/s", range.start()), &format!("{}/s", range.end())))
 }
 
+/// `50%`: an integer with a percent sign.
+pub(super) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Wrong> {
+    const HELP: &str = "write an integer and %, such as 50%";
+    let (number, unit) = number_and_unit(text, "a share", HELP)?;
+    if unit != "%" {
+        return Err(not_a("a share", text, HELP));
+    }
+    u32::try_from(number)
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| out_of_range(text, &format!("{}%", range.start()), &format!("{}%", range.end())))
+}
+
 /// `true` or `false`; YAML 1.1's `yes`, `no`, `on` and `off` mean different things to different readers.
 pub(super) fn flag(text: &str) -> Result<bool, Wrong> {
     match text {

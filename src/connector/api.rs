@@ -256,6 +256,8 @@ fn has_same_target(one: &config::Connector, other: &config::Connector) -> bool {
         timeout: _,
         rate_limit: _,
         wait: _,
+        idempotent: _,
+        breaker: _,
         strict: _,
         missing_action: _,
         default_message: _,

@@ -34,15 +34,18 @@ const TO_THE_ANSWER: [Reason; 14] = [
 ];
 
 /// From the size of the API's answer to the head of the hook; the rules of the hook's body follow.
-const TO_THE_BODY: [Reason; 11] = [
+const TO_THE_BODY: [Reason; 14] = [
     Reason::AnswerTooLarge,
+    Reason::CircuitOpen,
     Reason::ConnectorLimited,
     Reason::InFlightFull,
+    Reason::UserLimited,
     Reason::CallerLimited,
     Reason::Overloaded,
     Reason::NotFound,
     Reason::MethodNotAllowed,
     Reason::Unauthenticated,
+    Reason::UnauthenticatedLimited,
     Reason::UnsupportedMediaType,
     Reason::ContentTooLarge,
     Reason::RequestTimeout,

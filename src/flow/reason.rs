@@ -68,10 +68,14 @@ pub enum Reason {
     Contract(ContractRule),
     /// The answer is larger than `max_answer`.
     AnswerTooLarge,
+    /// The connector's `breaker` is open: the API was unavailable, and is not called for a while.
+    CircuitOpen,
     /// The connector's `rate_limit`.
     ConnectorLimited,
     /// The connector's `max_in_flight`, after waiting `wait`.
     InFlightFull,
+    /// The hook's `rate_limit_per_user`.
+    UserLimited,
     /// The caller's `rate_limit`.
     CallerLimited,
     /// `listen.max_in_flight`.
@@ -82,6 +86,8 @@ pub enum Reason {
     MethodNotAllowed,
     /// No credential of a caller that the user flow names.
     Unauthenticated,
+    /// No good credential, and `listen.unauthenticated_limit` is spent.
+    UnauthenticatedLimited,
     /// Not `application/json`, or encoded.
     UnsupportedMediaType,
     /// The hook is larger than `listen.max_body`.
@@ -148,9 +154,11 @@ impl Reason {
         matches!(self.row().may_continue, Continue::NoHook)
     }
 
-    /// Whether the error carries `Retry-After` (RFC 9110 section 10.2.3): the limits of ours, which pass by themselves.
+    /// Whether the error carries `Retry-After` (RFC 9110 section 10.2.3): what claimgate itself refused, and will not for
+    /// ever.
     pub const fn asks_to_retry(self) -> bool {
         matches!(self.row().blame, Blame::Load)
+            || matches!(self, Self::CircuitOpen | Self::UnauthenticatedLimited)
     }
 
     /// The table. One row a reason; the README's table of reasons shows the same.
@@ -178,13 +186,16 @@ impl Reason {
             Self::Status4xx => row("status_4xx", Configuration, 502, false, Anywhere, "the API answered another 4xx: check path and method of endpoint_url"),
             Self::Contract(rule) => row(rule.as_str(), Api, 502, false, if rule.leaves_answer_unread() { Never } else { Anywhere }, rule.hint()),
             Self::AnswerTooLarge => row("answer_too_large", Api, 502, false, Never, "the answer is larger than max_answer"),
+            Self::CircuitOpen => row("circuit_open", Api, 503, false, Anywhere, "the API was unavailable and is not called for a while: see the reasons of the calls before"),
             Self::ConnectorLimited => row("connector_limited", Load, 429, false, TokenStepOnly, "the connector's rate_limit is spent"),
             Self::InFlightFull => row("in_flight_full", Load, 503, false, TokenStepOnly, "max_in_flight calls to this API are open and none ended within wait"),
+            Self::UserLimited => row("user_limited", Load, 429, false, TokenStepOnly, "the hook's rate_limit_per_user is spent for this user"),
             Self::CallerLimited => row("caller_limited", Load, 429, false, NoHook, "the caller's rate_limit is spent"),
             Self::Overloaded => row("overloaded", Load, 503, false, NoHook, "listen.max_in_flight hooks are open"),
             Self::NotFound => row("not_found", Caller, 404, false, NoHook, "the path names no configured user flow and step"),
             Self::MethodNotAllowed => row("method_not_allowed", Caller, 405, false, NoHook, "hooks are POSTs"),
             Self::Unauthenticated => row("unauthenticated", Caller, 401, false, NoHook, "no credential of a caller that this user flow names"),
+            Self::UnauthenticatedLimited => row("unauthenticated_limited", Caller, 429, false, NoHook, "no good credential, and listen.unauthenticated_limit is spent: somebody guesses, or a caller has an old credential"),
             Self::UnsupportedMediaType => row("unsupported_media_type", Caller, 415, false, NoHook, "a hook is application/json without Content-Encoding"),
             Self::ContentTooLarge => row("content_too_large", Caller, 413, false, NoHook, "the hook is larger than listen.max_body"),
             Self::RequestTimeout => row("request_timeout", Caller, 408, false, NoHook, "the hook's body did not arrive within listen.body_timeout or answer_within"),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::flow::{Reason, Step};
 
 use super::{
-    ClaimNames, DecisionLabel, Outcome,
+    ClaimNames, DecisionLabel, Duplicate, Outcome,
     escape::{push_escaped, push_json_string, push_number, push_padded},
     timestamp::push_rfc3339,
 };
@@ -50,6 +50,10 @@ pub struct AccessEvent<'a> {
     pub refusal: bool,
     /// The call to the API went over a connection that had been used before.
     pub reused: Option<bool>,
+    /// How often the API was called, if more than once.
+    pub attempts: Option<u32>,
+    /// The hook had been sent before.
+    pub duplicate: Option<Duplicate>,
     /// From the complete request head to the end.
     pub total: Option<Duration>,
     /// The call to the API, connecting included.
@@ -92,6 +96,8 @@ impl AccessEvent<'_> {
             upstream_status: None,
             refusal: false,
             reused: None,
+            attempts: None,
+            duplicate: None,
             total: None,
             upstream: None,
             wait: None,
@@ -129,6 +135,8 @@ impl AccessEvent<'_> {
         number(out, "upstream_status", self.upstream_status.map(u64::from));
         boolean(out, "refusal", self.refusal.then_some(true));
         boolean(out, "reused", self.reused);
+        number(out, "attempts", self.attempts.map(u64::from));
+        text(out, "duplicate", self.duplicate.map(Duplicate::as_str));
         millis(out, "duration_ms", self.total);
         millis(out, "upstream_ms", self.upstream);
         millis(out, "wait_ms", self.wait);
@@ -170,13 +178,18 @@ impl AccessEvent<'_> {
             ("credential_failure", self.credential_failure),
             ("caller", self.caller),
             ("connector", self.connector),
+            ("duplicate", self.duplicate.map(Duplicate::as_str)),
         ] {
             if let Some(value) = value {
                 pair(out, name);
                 push_escaped(out, value);
             }
         }
-        for (name, value) in [("status", self.status), ("upstream_status", self.upstream_status)] {
+        for (name, value) in [
+            ("status", self.status.map(u32::from)),
+            ("upstream_status", self.upstream_status.map(u32::from)),
+            ("attempts", self.attempts),
+        ] {
             if let Some(value) = value {
                 pair(out, name);
                 push_number(out, u64::from(value));

@@ -13,7 +13,7 @@ pub struct AccessField {
 
 /// Every field, in the order in which it is written.
 #[rustfmt::skip]
-pub const ACCESS_FIELDS: [AccessField; 30] = [
+pub const ACCESS_FIELDS: [AccessField; 32] = [
     always("time", "when the hook ended; RFC 3339, UTC, milliseconds"),
     known("request_id", "the id that the answer carries as `X-Request-ID`, and the call to the API too"),
     known("trace_id", "the trace id of the caller's `traceparent`"),
@@ -24,7 +24,7 @@ pub const ACCESS_FIELDS: [AccessField; 30] = [
     known("credential_failure", "why it was not let in: `credential_missing`, `credential_mismatch`, `credential_repeated`; with a client certificate, or in want of one, `certificate_mismatch`, `certificate_missing`, `certificate_expired`, `certificate_untrusted`"),
     known("connector", "which connector the hook calls"),
     always("decision", "`Continue`, `ShowBlockPage`, `ValidationError`, `error`, or `none` if the caller hung up"),
-    always("outcome", "`api`: the API decided; `fallback`: on_failure did; `refused`: claimgate refused the request; `abandoned`: the caller hung up"),
+    always("outcome", "`api`: the API decided; `replayed`: it had decided the same hook before; `fallback`: on_failure did; `refused`: claimgate refused the request; `abandoned`: the caller hung up"),
     known("reason", "why the API did not decide; see the table of reasons"),
     known("blame", "who has to act on the reason"),
     known("hint", "what to do about the reason"),
@@ -32,6 +32,8 @@ pub const ACCESS_FIELDS: [AccessField; 30] = [
     known("upstream_status", "HTTP status of the API"),
     known("refusal", "`true` if the failed answer held, or may have held, a refusal, so that `on_failure: continue` did not apply"),
     known("reused", "whether the call went over a connection that had been used before"),
+    known("attempts", "how often the API was called, if more than once"),
+    known("duplicate", "the hook had been sent before: `joined` the first one while that was still being answered, or was `replayed` the API's decision on it"),
     known("duration_ms", "from the complete request head to the end, in milliseconds"),
     known("upstream_ms", "the call to the API with connecting, in milliseconds"),
     known("wait_ms", "waiting for one of the connector's max_in_flight calls to end, in milliseconds"),

@@ -33,6 +33,8 @@ fn everything_known() -> AccessEvent<'static> {
         upstream_status: Some(204),
         refusal: true,
         reused: Some(false),
+        attempts: Some(2),
+        duplicate: Some(Duplicate::Joined),
         total: Some(Duration::from_micros(12_034)),
         upstream: Some(Duration::from_nanos(10_999_999)),
         wait: Some(Duration::ZERO),
@@ -84,6 +86,8 @@ fn every_field_reads_back() {
         "upstream_status": 204,
         "refusal": true,
         "reused": false,
+        "attempts": 2,
+        "duplicate": "joined",
         "duration_ms": 12.034,
         "upstream_ms": 10.999,
         "wait_ms": 0.0,
@@ -197,8 +201,8 @@ fn a_line_for_people_says_what_happened_and_what_to_do() {
         text_line(&AccessEvent { reason: Some(Reason::Dns), ..everything_known() }),
         "2025-12-31T23:59:59.990Z ShowBlockPage (fallback) B2X_1_PartnerSignUp/postAttributeCollection \
          dns: the host of endpoint_url does not resolve from here; refusal=true \
-         credential_failure=credential_mismatch caller=entra connector=request-approval status=200 \
-         upstream_status=204 total=12.034ms upstream=10.999ms wait=0.000ms remaining=3000.000ms \
+         credential_failure=credential_mismatch caller=entra connector=request-approval duplicate=joined status=200 \
+         upstream_status=204 attempts=2 total=12.034ms upstream=10.999ms wait=0.000ms remaining=3000.000ms \
          repairs=comments,trailing_comma request_id=req-1\n"
     );
     assert_eq!(text_line(&nothing_known()), "1970-01-01T00:00:00.000Z none (abandoned) -/-\n");

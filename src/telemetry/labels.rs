@@ -49,6 +49,8 @@ impl From<&FlowDecision> for DecisionLabel {
 pub enum Outcome {
     /// The API decided.
     Api,
+    /// The API had decided the same hook before.
+    Replayed,
     /// No decision was reached, and `on_failure` spoke.
     Fallback,
     /// claimgate refused the request before it became a hook.
@@ -59,12 +61,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 4] = [Self::Api, Self::Fallback, Self::Refused, Self::Abandoned];
+    pub const ALL: [Self; 5] = [Self::Api, Self::Replayed, Self::Fallback, Self::Refused, Self::Abandoned];
 
     /// The metric label and log field.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Api => "api",
+            Self::Replayed => "replayed",
             Self::Fallback => "fallback",
             Self::Refused => "refused",
             Self::Abandoned => "abandoned",
@@ -83,11 +86,22 @@ pub enum Limit {
     ConnectorInFlight,
     /// `listen.max_in_flight`.
     InFlight,
+    /// The hook's `rate_limit_per_user`.
+    User,
+    /// `listen.unauthenticated_limit`.
+    Unauthenticated,
 }
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 4] = [Self::Caller, Self::Connector, Self::ConnectorInFlight, Self::InFlight];
+    pub const ALL: [Self; 6] = [
+        Self::Caller,
+        Self::Connector,
+        Self::ConnectorInFlight,
+        Self::InFlight,
+        Self::User,
+        Self::Unauthenticated,
+    ];
 
     /// The metric label.
     pub const fn as_str(self) -> &'static str {
@@ -96,6 +110,8 @@ impl Limit {
             Self::Connector => "connector",
             Self::ConnectorInFlight => "connector_in_flight",
             Self::InFlight => "in_flight",
+            Self::User => "user",
+            Self::Unauthenticated => "unauthenticated",
         }
     }
 
@@ -106,7 +122,28 @@ impl Limit {
             Reason::ConnectorLimited => Some(Self::Connector),
             Reason::InFlightFull => Some(Self::ConnectorInFlight),
             Reason::Overloaded => Some(Self::InFlight),
+            Reason::UserLimited => Some(Self::User),
+            Reason::UnauthenticatedLimited => Some(Self::Unauthenticated),
             _ => None,
+        }
+    }
+}
+
+/// How a hook that was sent before came to its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Duplicate {
+    /// The first one was still being answered, and both got the same.
+    Joined,
+    /// The API's decision on the first one was kept.
+    Replayed,
+}
+
+impl Duplicate {
+    /// The metric label and log field.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::Replayed => "replayed",
         }
     }
 }

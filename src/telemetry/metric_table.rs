@@ -73,6 +73,18 @@ rows! {
         "Calls to the API, by the reason of their failure; none means that it answered with a decision.";
     UPSTREAM_DURATION = Histogram "upstream_duration_seconds" ["connector"]
         "Time that a call to the API took, whatever came of it.";
+    RETRIES = Counter "retries_total" ["connector", "cause"]
+        "Calls to the API that were repeated: unsent (nothing had been sent), keep_alive_race, or idempotent (it had been sent).";
+    RETRIES_WITHHELD = Counter "retries_withheld_total" ["connector", "cause"]
+        "Calls that could have been repeated and were not: budget (too many were repeated lately) or time (not enough was left).";
+    KEEP_ALIVE_RACES = Counter "keep_alive_races_total" ["connector"]
+        "Calls on a reused connection that the API closed before it answered a byte; it closed for idling, as a rule.";
+    CIRCUIT_STATE = Gauge "circuit_state" ["connector"]
+        "The connector's breaker: 0 closed, 1 half-open (probing), 2 open (the API is not called).";
+    DUPLICATES = Counter "duplicates_total" ["user_flow", "step", "action"]
+        "Hooks that had been sent before and joined the first one or were replayed its decision; undetected: the table was full, and whether they had been is not known.";
+    USERS_UNLIMITED = Counter "users_unlimited_total" []
+        "Hooks of users that rate_limit_per_user could not count, because its table was full.";
     FALLBACK_DECISIONS = Counter "fallback_decisions_total" ["user_flow", "step", "reason", "decision"]
         "Hooks that on_failure answered, by the reason of the failure.";
     TLS_HANDSHAKES_FAILED = Counter "tls_handshakes_failed_total" ["reason"]

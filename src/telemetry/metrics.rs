@@ -1,18 +1,15 @@
 //! The metrics: bound once per hook and connector, counted by plain calls.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, time::SystemTime};
 
 use prometheus::{
     Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
-use crate::flow::{Blame, Reason, Step};
+use crate::flow::{Blame, Step};
 
 use super::{
-    AccessEvent, DecisionLabel, Direction, Limit, Outcome, Unparsed, metric_table as table,
+    AccessEvent, DecisionLabel, Duplicate, Limit, Outcome, Unparsed, metric_table as table,
     registry::{counters, gauges, histograms, register_process},
 };
 
@@ -29,15 +26,21 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_duration: HistogramVec,
     deadline_remaining: HistogramVec,
-    upstream_requests: IntCounterVec,
-    upstream_duration: HistogramVec,
+    pub(super) upstream_requests: IntCounterVec,
+    pub(super) upstream_duration: HistogramVec,
+    pub(super) retries: IntCounterVec,
+    pub(super) retries_withheld: IntCounterVec,
+    pub(super) keep_alive_races: IntCounterVec,
+    pub(super) circuit_state: IntGaugeVec,
+    duplicates: IntCounterVec,
+    users_unlimited: IntCounter,
     fallback_decisions: IntCounterVec,
     caller_failures: IntCounterVec,
     credential_uses: IntCounterVec,
     handshakes_failed: IntCounterVec,
     certificates: IntGaugeVec,
-    claims_dropped: IntCounterVec,
-    answer_repairs: IntCounterVec,
+    pub(super) claims_dropped: IntCounterVec,
+    pub(super) answer_repairs: IntCounterVec,
     rate_limited: [IntCounter; Limit::ALL.len()],
     in_flight_hooks: IntGauge,
     config_reloaded: IntGauge,
@@ -62,6 +65,12 @@ impl Metrics {
             deadline_remaining: histograms(&registry, &table::DEADLINE_REMAINING),
             upstream_requests: counters(&registry, &table::UPSTREAM_REQUESTS),
             upstream_duration: histograms(&registry, &table::UPSTREAM_DURATION),
+            retries: counters(&registry, &table::RETRIES),
+            retries_withheld: counters(&registry, &table::RETRIES_WITHHELD),
+            keep_alive_races: counters(&registry, &table::KEEP_ALIVE_RACES),
+            circuit_state: gauges(&registry, &table::CIRCUIT_STATE),
+            duplicates: counters(&registry, &table::DUPLICATES),
+            users_unlimited: counters(&registry, &table::USERS_UNLIMITED).with_label_values(NO_LABELS),
             fallback_decisions: counters(&registry, &table::FALLBACK_DECISIONS),
             caller_failures: counters(&registry, &table::CALLER_FAILURES),
             credential_uses: counters(&registry, &table::CREDENTIAL_USES),
@@ -93,21 +102,6 @@ impl Metrics {
         const POSSIBLE: [Ending; 2] =
             [(DecisionLabel::Error, Outcome::Refused), (DecisionLabel::None, Outcome::Abandoned)];
         self.bind_hook("", "", &POSSIBLE)
-    }
-
-    /// The metrics of one connector.
-    pub fn for_connector(&self, connector: &str) -> ConnectorMetrics {
-        let dropped =
-            |direction: Direction| self.claims_dropped.with_label_values(&[connector, direction.as_str()]);
-        ConnectorMetrics {
-            connector: connector.to_owned(),
-            answered: self.upstream_requests.with_label_values(&[connector, "none"]),
-            duration: self.upstream_duration.with_label_values(&[connector]),
-            dropped_sent: dropped(Direction::Sent),
-            dropped_received: dropped(Direction::Received),
-            upstream_requests: self.upstream_requests.clone(),
-            answer_repairs: self.answer_repairs.clone(),
-        }
     }
 
     /// Counts the uses of one credential of a caller; `credential` is an identifier, never the credential itself.
@@ -166,11 +160,20 @@ impl Metrics {
         Counter(self.panics.clone())
     }
 
+    /// Counts the hooks of users that could not be counted.
+    pub fn users_unlimited(&self) -> Counter {
+        Counter(self.users_unlimited.clone())
+    }
+
     /// Those with a label whose values come from the configuration.
-    pub(super) fn counters_with_names(&self) -> [&IntCounterVec; 6] {
+    pub(super) fn counters_with_names(&self) -> [&IntCounterVec; 10] {
         [
             &self.requests,
             &self.upstream_requests,
+            &self.retries,
+            &self.retries_withheld,
+            &self.keep_alive_races,
+            &self.duplicates,
             &self.fallback_decisions,
             &self.credential_uses,
             &self.claims_dropped,
@@ -179,8 +182,8 @@ impl Metrics {
     }
 
     /// The same of gauges.
-    pub(super) fn gauges_with_names(&self) -> [&IntGaugeVec; 1] {
-        [&self.certificates]
+    pub(super) fn gauges_with_names(&self) -> [&IntGaugeVec; 2] {
+        [&self.certificates, &self.circuit_state]
     }
 
     /// The same of histograms.
@@ -207,10 +210,14 @@ impl Metrics {
                 ((decision, outcome), self.requests.with_label_values(&labels))
             })
             .collect();
+        let duplicates = |action| self.duplicates.with_label_values(&[user_flow, step, action]);
         HookMetrics {
             user_flow: user_flow.to_owned(),
             step: step.to_owned(),
             requests,
+            joined: duplicates(Duplicate::Joined.as_str()),
+            replayed: duplicates(Duplicate::Replayed.as_str()),
+            undetected: duplicates("undetected"),
             duration: self.request_duration.with_label_values(&[user_flow, step]),
             deadline_remaining: self.deadline_remaining.with_label_values(&[user_flow, step]),
             metrics: self.clone(),
@@ -267,6 +274,9 @@ pub struct HookMetrics {
     user_flow: String,
     step: String,
     requests: Vec<(Ending, IntCounter)>,
+    joined: IntCounter,
+    replayed: IntCounter,
+    undetected: IntCounter,
     duration: Histogram,
     deadline_remaining: Histogram,
     metrics: Metrics,
@@ -285,6 +295,11 @@ impl HookMetrics {
         if let Some(remaining) = event.deadline_remaining {
             self.deadline_remaining.observe(remaining.as_secs_f64());
         }
+        match event.duplicate {
+            Some(Duplicate::Joined) => self.joined.inc(),
+            Some(Duplicate::Replayed) => self.replayed.inc(),
+            None => {}
+        }
         let Some(reason) = event.reason else { return };
         if event.outcome == Outcome::Fallback {
             let labels = [&self.user_flow, &self.step, reason.as_str(), event.decision.as_str()];
@@ -299,6 +314,11 @@ impl HookMetrics {
         }
     }
 
+    /// Counts a hook of which is not known whether it had been sent before.
+    pub fn undetected(&self) {
+        self.undetected.inc();
+    }
+
     fn request(&self, decision: DecisionLabel, outcome: Outcome) {
         let bound = self.requests.iter().find(|(ending, _)| *ending == (decision, outcome));
         if let Some((_, counter)) = bound {
@@ -310,52 +330,16 @@ impl HookMetrics {
     }
 }
 
-/// The metrics of one connector.
-#[derive(Clone, Debug)]
-pub struct ConnectorMetrics {
-    connector: String,
-    answered: IntCounter,
-    duration: Histogram,
-    dropped_sent: IntCounter,
-    dropped_received: IntCounter,
-    upstream_requests: IntCounterVec,
-    answer_repairs: IntCounterVec,
-}
-
-impl ConnectorMetrics {
-    /// Counts a call to the API: how long it took, and the reason if it gave no decision.
-    pub fn call(&self, took: Duration, failure: Option<Reason>) {
-        self.duration.observe(took.as_secs_f64());
-        match failure {
-            None => self.answered.inc(),
-            Some(reason) => {
-                self.upstream_requests.with_label_values(&[&self.connector, reason.as_str()]).inc();
-            }
-        }
-    }
-
-    /// Counts claims that went no further.
-    pub fn claims_dropped(&self, direction: Direction, count: usize) {
-        let counter = match direction {
-            Direction::Sent => &self.dropped_sent,
-            Direction::Received => &self.dropped_received,
-        };
-        counter.inc_by(count as u64);
-    }
-
-    /// Counts a repair of the API's answer by its name.
-    pub fn answer_repaired(&self, repair: &'static str) {
-        self.answer_repairs.with_label_values(&[self.connector.as_str(), repair]).inc();
-    }
-}
-
 type Ending = (DecisionLabel, Outcome);
 
 /// The pairs that a hook can end with; they stand on the page from the start, so that `rate()` sees the first one.
-const POSSIBLE: [Ending; 9] = [
+const POSSIBLE: [Ending; 12] = [
     (DecisionLabel::Continue, Outcome::Api),
     (DecisionLabel::ShowBlockPage, Outcome::Api),
     (DecisionLabel::ValidationError, Outcome::Api),
+    (DecisionLabel::Continue, Outcome::Replayed),
+    (DecisionLabel::ShowBlockPage, Outcome::Replayed),
+    (DecisionLabel::ValidationError, Outcome::Replayed),
     (DecisionLabel::Continue, Outcome::Fallback),
     (DecisionLabel::ShowBlockPage, Outcome::Fallback),
     (DecisionLabel::ValidationError, Outcome::Fallback),

@@ -1,13 +1,19 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::*;
 use crate::{
-    flow::ContractRule,
-    telemetry::{METRIC_TABLE, MetricKind},
+    flow::{ContractRule, Reason},
+    telemetry::{Direction, METRIC_TABLE, MetricKind},
 };
 
 /// The names and labels of DESIGN's "Metrics" section, as far as they exist by now.
-const DESIGN: [(&str, &str); 20] = [
+const DESIGN: [(&str, &str); 26] = [
+    ("retries_total", "connector,cause"),
+    ("retries_withheld_total", "connector,cause"),
+    ("keep_alive_races_total", "connector"),
+    ("circuit_state", "connector"),
+    ("duplicates_total", "user_flow,step,action"),
+    ("users_unlimited_total", ""),
     ("unparsed_requests_total", "fault"),
     ("requests_total", "user_flow,step,decision,outcome"),
     ("request_duration_seconds", "user_flow,step"),

@@ -73,6 +73,10 @@ pub(super) fn count(range: &RangeInclusive<u32>) -> String {
     format!("^0*{}$", numbers((*range.start()).into(), (*range.end()).into()))
 }
 
+pub(super) fn percent(range: &RangeInclusive<u32>) -> String {
+    with_units((*range.start()).into(), (*range.end()).into(), &[("%", 1)])
+}
+
 /// An integer and a unit that together lie in the range.
 fn with_units(least: u64, most: u64, units: &[(&str, u64)]) -> String {
     let mut any = Vec::new();

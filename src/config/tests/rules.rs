@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Row] = &[
     (AUTH, "authentication: none\n    authentication: none", "`authentication` stands here twice", "10:5"),
     (AUTH, "authentication: none\n    ? [a]\n    : b", "a key must be a text", "10:7"),
     (AUTH, "authentication: none\n    timout: 2s", "unknown key `timout`", "10:5"),
-    (AUTH, "authentication: none\n    breaker: on", "unknown key `breaker`", "10:5"),
+    (AUTH, "authentication: none\n    cache: on", "unknown key `cache`", "10:5"),
     (AUTH, "authentication: none\n    timeout:", "the value is missing", "10:5"),
     (AUTH, "authentication: none\n    timeout: [2s]", "a list cannot stand here", "10:14"),
     (AUTH, "authentication: none\n    timeout: { a: b }", "a map cannot stand here", "10:14"),
@@ -168,7 +168,7 @@ fn help_names_what_was_meant() {
         (
             LISTEN,
             "127.0.0.1:8080\n  metrics: x",
-            "keys here: address, plain_text, tls, handshake_timeout, max_connections, max_body, first_byte_timeout, head_timeout, body_timeout, write_timeout, idle_timeout, max_age, max_in_flight",
+            "keys here: address, plain_text, tls, handshake_timeout, max_connections, max_body, first_byte_timeout, head_timeout, body_timeout, write_timeout, idle_timeout, max_age, max_in_flight, unauthenticated_limit",
         ),
         (LISTEN, "localhost:81", "write 127.0.0.1:81"),
         (STEP, "PostAttributeCollection", "did you mean `postAttributeCollection`?"),

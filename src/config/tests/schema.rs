@@ -269,6 +269,7 @@ fn the_documentation_of_a_key_states_its_bounds() {
             Kind::Size(range) => [show_size(*range.start()), show_size(*range.end())].join(" to "),
             Kind::Count(range) => format!("{} to {}", range.start(), range.end()),
             Kind::Rate(range) => format!("{}/s to {}/s", range.start(), range.end()),
+            Kind::Percent(range) => format!("{}% to {}%", range.start(), range.end()),
             Kind::Message(most) => format!("1 to {most} characters"),
             _ => continue,
         };

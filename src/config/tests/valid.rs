@@ -159,6 +159,7 @@ fn of_kind(kind: &'static Kind, step: Option<Step>) -> BoxedStrategy<String> {
         Kind::Size(_) => one_of(&["1B", "16777216B", "16384KiB", "16MiB", "\"064KiB\""]),
         Kind::Count(_) => one_of(&["1", "1000000", "\"7\"", "0042"]),
         Kind::Rate(_) => one_of(&["1/s", "1000000/m", "'05/s'"]),
+        Kind::Percent(_) => one_of(&["1%", "100%", "\"050%\""]),
         Kind::Path | Kind::KeyFile => one_of(&["corp.pem", "/run/secrets/a b", "12", "1.5", "true"]),
         Kind::Thumbprint => proptest::string::string_regex("(?:[0-9a-f]{2}:){31}[0-9A-F]{2}|[0-9a-f]{64}")
             .expect("the expression is well-formed")

@@ -37,6 +37,8 @@ pub(in crate::connector) fn connector() -> Connector {
         rate_limit: None,
         max_in_flight: 64,
         wait: Duration::from_millis(50),
+        idempotent: false,
+        breaker: None,
         strict: false,
         missing_action: MissingAction::Fail,
         default_message: DEFAULT.to_owned(),

@@ -45,11 +45,19 @@ pub(super) fn path(reason: Reason) -> Path {
         Reason::Status4xx => Api(Play::answer(answer(404, &hidden()))),
         Reason::Contract(rule) => contract(rule),
         Reason::AnswerTooLarge => Api(Play::answer(answer(200, &format!("\"{}\"", HIDDEN.repeat(1000))))),
+        Reason::CircuitOpen => Other(|stage| {
+            stage.hook("Tripped");
+            stage.hook("Tripped");
+        }),
         Reason::ConnectorLimited => Other(|stage| {
             stage.hook("Limited");
             stage.hook("Limited");
         }),
         Reason::InFlightFull => Other(|stage| stage.while_held("Full", 1, || stage.hook("Full"))),
+        Reason::UserLimited => Other(|stage| {
+            stage.hook("OfUser");
+            stage.hook("OfUser");
+        }),
         Reason::CallerLimited => Other(|stage| {
             let hook = || stage.post("OfLimited", STEPS[1], "none").basic("limited", &sent(HIDDEN));
             stage.send(&hook());
@@ -66,6 +74,11 @@ pub(super) fn path(reason: Reason) -> Path {
             stage.send(&stage.client().request(HIDDEN, &target));
         }),
         Reason::Unauthenticated => Other(strangers),
+        Reason::UnauthenticatedLimited => Other(|stage| {
+            for _ in 0..5 {
+                strangers(stage);
+            }
+        }),
         Reason::UnsupportedMediaType => Other(|stage| {
             let of_type = |name: &str, value: &str| {
                 let hook = known(stage.post("Scripted", STEPS[1], "none"));

@@ -63,6 +63,8 @@ impl Stage {
             ("Mute", format!("https://{mute_address}/"), "connect_timeout: 100ms"),
             ("Hurried", api.url("/silent"), ""),
             ("Limited", api.url("/"), "rate_limit: { rate: 1/m, burst: 1 }"),
+            ("Tripped", refusing.url("/"), "breaker: { least_calls: 1, failures: 1%, open_for: 1h }"),
+            ("OfUser", api.url("/"), ""),
             ("Full", api.url("/held"), "timeout: 8s\nmax_in_flight: 1\nwait: 20ms"),
             ("Silent", api.url("/held"), "timeout: 8s"),
             ("Stray", stray.url("/"), "timeout: 8s"),
@@ -237,7 +239,7 @@ fn config(connectors: &[(&str, String, &str)]) -> String {
          code: [{{ env: MARKED_CODE }}]\nheader: {{ name: X-Key, value: {secret}-key }}"
     );
     let parts = Parts::new()
-        .listen("max_in_flight: 3\nmax_body: 12MiB\nbody_timeout: 10s\nhead_timeout: 2s")
+        .listen("max_in_flight: 3\nmax_body: 12MiB\nbody_timeout: 10s\nhead_timeout: 2s\nunauthenticated_limit: { rate: 1/m, burst: 30 }")
         .caller("known", &known)
         .caller("limited", &format!("{}\nrate_limit: {{ rate: 1/m, burst: 1 }}", basic("limited")));
     let parts = connectors.iter().fold(parts, |parts, (name, url, more)| {
@@ -252,7 +254,9 @@ fn config(connectors: &[(&str, String, &str)]) -> String {
         let hooks = STEPS.map(|step| {
             let block = format!("{{ block: \"{}\" }}", sent(SHOWN));
             let blocks = *name == "Blocking" && step != STEPS[2];
-            format!("{step}: {{ connector: {name}, on_failure: {} }}", if blocks { &block } else { "error" })
+            let limit = if *name == "OfUser" { ", rate_limit_per_user: { rate: 1/m, burst: 1 }" } else { "" };
+            let answer = if blocks { &block } else { "error" };
+            format!("{step}: {{ connector: {name}, on_failure: {answer}{limit} }}")
         });
         let hooks = hooks.join("\n");
         let callers = if *name == "OfLimited" { "limited" } else { "known" };

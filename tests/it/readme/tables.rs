@@ -63,7 +63,7 @@ fn keys() -> String {
 }
 
 /// What happens at each limit; every key with a number must stand here.
-const AT_THE_LIMIT: [(&str, &str, &str); 20] = [
+const AT_THE_LIMIT: [(&str, &str, &str); 28] = [
     ("listen", "handshake_timeout", "the connection is closed"),
     ("listen", "max_connections", "further connections wait in the kernel's queue"),
     ("listen", "max_body", "`content_too_large`, 413"),
@@ -83,6 +83,18 @@ const AT_THE_LIMIT: [(&str, &str, &str); 20] = [
     ("connectors.NAME", "rate_limit", "`connector_limited`, then on_failure"),
     ("connectors.NAME", "max_in_flight", "the hook waits for `wait`"),
     ("connectors.NAME", "wait", "`in_flight_full`, then on_failure"),
+    (
+        "listen",
+        "unauthenticated_limit",
+        "`unauthenticated_limited`, 429 with `Retry-After`, and the connection is closed",
+    ),
+    ("breaker", "window", "a call is forgotten"),
+    ("breaker", "least_calls", "the breaker may open"),
+    ("breaker", "failures", "the breaker opens: `circuit_open`, then on_failure"),
+    ("breaker", "open_for", "calls are let through to probe the API"),
+    ("breaker", "probes", "the breaker closes, if all of them found the API available"),
+    ("user_flows.NAME.STEP", "duplicate_window", "the same hook is a new one"),
+    ("user_flows.NAME.STEP", "rate_limit_per_user", "`user_limited`, then on_failure"),
     ("user_flows.NAME", "answer_within", "`deadline`, then on_failure"),
 ];
 
@@ -94,6 +106,8 @@ fn limits() -> String {
         .map(|(section, key)| {
             let default = match (key.presence, key.name) {
                 (Presence::Default(value), _) => code(value),
+                (_, "unauthenticated_limit") => "`20/s`, burst `100`".to_owned(),
+                (_, "duplicate_window") => "`10s`; `0s` at preTokenIssuance".to_owned(),
                 (_, "connect_timeout") => "`1s`, or `timeout` if shorter".to_owned(),
                 _ => "none".to_owned(),
             };
@@ -105,7 +119,7 @@ fn limits() -> String {
 
 fn is_limit(kind: &Kind) -> bool {
     match kind {
-        Kind::Duration(_) | Kind::Size(_) | Kind::Count(_) | Kind::Rate(_) => true,
+        Kind::Duration(_) | Kind::Size(_) | Kind::Count(_) | Kind::Rate(_) | Kind::Percent(_) => true,
         Kind::Section(section) => std::ptr::eq(*section, &raw const keys::RATE_LIMIT),
         _ => false,
     }

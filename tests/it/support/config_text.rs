@@ -105,25 +105,38 @@ impl ConfigText {
         self
     }
 
-    /// The file.
+    /// The file. What does not say otherwise has no breaker, and takes each hook for a new one.
     pub(crate) fn text(&self) -> String {
         let Self { endpoint_url, authentication, claims_to_send, claims_to_receive, .. } = self;
         let Self { listen, caller, connector, flow, top, .. } = self;
+        let breaker = if connector.contains("breaker:") { "" } else { "    breaker: off\n" };
         let mut text = format!(
             "listen:\n  address: 127.0.0.1:0\n{listen}\
              admin:\n  address: 127.0.0.1:0\n\
              {top}\
              callers:\n  {CALLER}:\n    basic: {{ username: {CALLER}, password: {PASSWORD} }}\n{caller}\
              connectors:\n  {CONNECTOR}:\n    endpoint_url: {endpoint_url}\n    authentication: {authentication}\n    \
-             claims_to_send: {claims_to_send}\n    claims_to_receive: {claims_to_receive}\n{connector}\
+             claims_to_send: {claims_to_send}\n    claims_to_receive: {claims_to_receive}\n{breaker}{connector}\
              user_flows:\n  {FLOW}:\n    callers: [{CALLER}]\n{flow}"
         );
         for (step, on_failure) in &self.on_failure {
             writeln!(text, "    {step}: {{ connector: {CONNECTOR}, on_failure: {on_failure} }}")
                 .expect("writing into a string does not fail");
         }
-        text
+        each_a_new_one(&text)
     }
+}
+
+/// Adds `duplicate_window: 0s` to the hooks of a text that say nothing about it.
+pub(super) fn each_a_new_one(text: &str) -> String {
+    text.split_inclusive('\n')
+        .map(|line| {
+            if line.contains("duplicate_window") {
+                return line.to_owned();
+            }
+            line.replace("{ connector: ", "{ duplicate_window: 0s, connector: ")
+        })
+        .collect()
 }
 
 fn indent(target: &mut String, depth: usize, yaml: &str) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::config_text::{CALLER, PASSWORD};
+use super::config_text::{CALLER, PASSWORD, each_a_new_one};
 
 /// What the identity provider gets for a failure where a test does not care.
 pub(crate) const BLOCK: &str = r#"{ block: "Please try again later." }"#;
@@ -51,13 +51,16 @@ impl Parts {
         self
     }
 
-    /// One more connector; what it must have and `yaml` does not say is `none` or empty.
+    /// One more connector; what it must have and `yaml` does not say is `none` or empty, and no breaker opens.
     pub(crate) fn connector(mut self, name: &str, endpoint_url: &str, yaml: &str) -> Self {
         indent(&mut self.connectors, 2, &format!("{name}:"));
         indent(&mut self.connectors, 4, &format!("endpoint_url: {endpoint_url}"));
-        for (key, value) in
-            [("authentication", "none"), ("claims_to_send", "[]"), ("claims_to_receive", "[]")]
-        {
+        for (key, value) in [
+            ("authentication", "none"),
+            ("claims_to_send", "[]"),
+            ("claims_to_receive", "[]"),
+            ("breaker", "off"),
+        ] {
             if !yaml.lines().any(|line| line.trim_start().starts_with(key)) {
                 indent(&mut self.connectors, 4, &format!("{key}: {value}"));
             }
@@ -86,9 +89,10 @@ impl Parts {
         self.flow(name, &hooks)
     }
 
-    /// The file.
+    /// The file. A hook that does not say otherwise takes each for a new one.
     pub(crate) fn text(&self) -> String {
         let Self { listen, top, callers, connectors, flows } = self;
+        let flows = each_a_new_one(flows);
         format!(
             "listen:\n  address: 127.0.0.1:0\n{listen}admin:\n  address: 127.0.0.1:0\n{top}\
              callers:\n{callers}connectors:\n{connectors}user_flows:\n{flows}"

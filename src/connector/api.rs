@@ -1,27 +1,26 @@
 //! One web API: for the process what its limits need, for each worker its connections.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use tower::service_fn;
 
 use super::{
-    Correlation,
-    call::{self, Answer, Call, Facts, Failed, Policies},
-    normalize::{Normalized, RawAnswer, Repairs, normalize},
+    Correlation, Decided,
+    attempt::{self, Line},
+    call::{self, Call, Policies},
     report::Reporter,
     request::RequestHead,
+    retry::Retries,
 };
 use crate::{
     config::{self, Endpoint},
     flow::{
-        Claims, Failure, FlowDecision, Reason, Step,
+        Claims, Step,
         claims::{Member, Verdict},
     },
-    limits::{InFlight, Rate},
+    limits::{InFlight, Rate, RetryBudget},
     telemetry::{ConnectorMetrics, Direction, Metrics},
     tls::{ClientSettings, ClientTls, TlsSetupError, Validity},
     upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Pool, Target, Trust},
@@ -35,6 +34,7 @@ pub struct Api {
     target: Arc<Target>,
     rate: Option<Arc<Rate>>,
     permits: Arc<InFlight>,
+    retry_budget: Arc<RetryBudget>,
     reporter: Reporter,
     metrics: ConnectorMetrics,
 }
@@ -46,17 +46,17 @@ pub struct Connector {
     pool: Arc<Pool>,
 }
 
-/// What a call came to.
-#[derive(Debug)]
-pub struct Decided {
-    /// The decision, or why there is none.
-    pub decision: Result<FlowDecision, Failure>,
-    /// What had to be repaired in the answer.
-    pub repairs: Repairs,
-    /// Names of claims in the answer that were not selected.
-    pub dropped: Vec<String>,
-    /// How the call went.
-    pub facts: Facts,
+/// One hook's question to an API.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The claims that leave.
+    pub claims: &'a Claims,
+    /// At which step of the user flow.
+    pub step: Step,
+    /// What ties it to its hook.
+    pub correlation: Correlation<'a>,
+    /// When the hook must be answered.
+    pub deadline: Instant,
 }
 
 /// The claims that leave.
@@ -76,6 +76,7 @@ impl Api {
     pub fn succeeding(
         config: config::Connector,
         metrics: &Metrics,
+        retry_budget: &Arc<RetryBudget>,
         before: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, TlsSetupError> {
         if let Some(before) = before.filter(|before| before.config == config) {
@@ -92,6 +93,7 @@ impl Api {
             target,
             rate: config.rate_limit.map(|limit| Rate::succeeding(limit, rate_before)),
             permits: InFlight::succeeding(config.max_in_flight, before.map(|before| &before.permits)),
+            retry_budget: Arc::clone(retry_budget),
             reporter: Reporter::new(config.name.clone()),
             metrics: metrics.for_connector(config.name.as_str()),
             config,
@@ -152,58 +154,46 @@ impl Connector {
         self.api.config.max_answer
     }
 
-    /// Calls the API under its policies. `began` is told when the call goes out.
-    pub async fn call(
-        &self,
-        claims: &Claims,
-        correlation: Correlation<'_>,
-        deadline: Instant,
-        began: &OnceLock<Instant>,
-    ) -> Result<Answer, Failed> {
-        let api = &*self.api;
-        let request = Bytes::from(api.head.request(claims, correlation));
-        let policies = Policies {
-            rate: api.rate.as_deref(),
-            permits: &api.permits,
-            wait: api.config.wait,
-            timeout: api.config.timeout,
-        };
-        call::call(policies, &self.pool, &api.reporter, began, Call { request, deadline }).await
-    }
-
-    /// A call that was given up after so long.
-    pub fn abandoned(&self, after: Duration, reason: Reason) {
-        self.api.metrics.call(after, Some(reason));
-    }
-
-    /// What the call means at `step`; counted here, because only here it is known.
-    pub fn decide(&self, step: Step, called: Result<Answer, Failed>) -> Decided {
-        let decided = match called {
-            Err(Failed { failure, facts }) => {
-                Decided { decision: Err(failure), repairs: Repairs::default(), dropped: Vec::new(), facts }
-            }
-            Ok(Answer { answer, held, facts }) => {
-                let (status, encoded) = (answer.status, answer.content_encoding);
-                let raw = RawAnswer { status, encoded, body: &answer.body };
-                let Normalized { decision, repairs, dropped } = normalize(&self.api.config, step, raw);
-                if !is_contract_failure(&decision) {
-                    self.pool.release(held);
-                }
-                Decided { decision, repairs, dropped, facts }
-            }
-        };
-        let metrics = &self.api.metrics;
-        if let Some(took) = decided.facts.took {
-            metrics.call(took, decided.decision.as_ref().err().map(|failure| failure.reason));
+    /// Calls the API under its policies and reads its answer. The call is whole in itself: dropping it gives it up, and
+    /// whoever keeps it may go.
+    pub fn call(self: &Arc<Self>, ask: Ask<'_>) -> impl Future<Output = Decided> + Send + use<> {
+        let request = Bytes::from(self.api.head.request(ask.claims, ask.correlation));
+        let call = Call { request, step: ask.step, fresh: false, deadline: ask.deadline };
+        let connector = Arc::clone(self);
+        async move {
+            let line = connector.line();
+            let attempt = service_fn(|attempt| line.attempt(attempt));
+            call::through(connector.api.policies(), attempt, call).await.into()
         }
-        metrics.claims_dropped(Direction::Received, decided.dropped.len());
-        decided.repairs.iter().for_each(|repair| metrics.answer_repaired(repair.as_str()));
-        decided
+    }
+
+    /// What an answer means at `step` that was recorded instead of received, as [`Self::call`] would read it.
+    pub fn read(&self, step: Step, status: u16, body: Vec<u8>) -> Decided {
+        let config = &self.api.config;
+        attempt::judge(config, step, attempt::recorded(status, body, config.max_answer)).into()
     }
 
     /// Closes connections that idled too long.
     pub fn sweep(&self) {
         self.pool.sweep();
+    }
+
+    fn line(&self) -> Line<'_> {
+        let Api { config, reporter, metrics, .. } = &*self.api;
+        Line { config, pool: &self.pool, reporter, metrics }
+    }
+}
+
+impl Api {
+    fn policies(&self) -> Policies<'_> {
+        let Self { config, rate, permits, retry_budget, metrics, .. } = self;
+        Policies {
+            retries: Retries { idempotent: config.idempotent, budget: retry_budget, metrics },
+            rate: rate.as_deref(),
+            permits,
+            wait: config.wait,
+            timeout: config.timeout,
+        }
     }
 }
 
@@ -267,9 +257,4 @@ fn has_same_target(one: &config::Connector, other: &config::Connector) -> bool {
         && (server_name, min_tls) == (&other.server_name, &other.min_tls)
         && (connect_timeout, max_answer, max_in_flight)
             == (&other.connect_timeout, &other.max_answer, &other.max_in_flight)
-}
-
-/// An API that breaks the contract may have lost its place in the conversation: its connection is not used again.
-fn is_contract_failure(decision: &Result<FlowDecision, Failure>) -> bool {
-    matches!(decision, Err(Failure { reason: Reason::Contract(_), .. }))
 }

@@ -2,14 +2,18 @@
 //!
 //! - [`Api`]: one web API for the whole process: its limits are one whatever the number of workers.
 //! - [`Connector`]: the API as one worker sees it, with connections of its own.
-//! - [`call`]: the call and the policies around it, a stack of `tower` layers.
+//! - [`Connector::call`]: the call, and the policies around it: a stack of `tower` layers.
 //! - [`mod@normalize`]: from an answer to a decision.
 
 mod api;
-pub mod call;
+mod attempt;
+mod call;
 pub mod normalize;
+mod outcome;
 mod report;
 mod request;
+mod retry;
 
-pub use api::{Api, Connector, Decided, Sent};
-pub use request::Correlation;
+pub use api::{Api, Ask, Connector, Sent};
+pub use outcome::{Decided, Facts, Notes};
+pub use request::{Correlation, IdempotencyKey};

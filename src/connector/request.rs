@@ -21,6 +21,22 @@ pub struct Correlation<'a> {
     pub traceparent: Option<&'a str>,
     /// A `tracestate` of visible ASCII (W3C Trace Context section 3.3).
     pub tracestate: Option<&'a str>,
+    /// The same for every call that this hook leads to.
+    pub idempotency_key: IdempotencyKey,
+}
+
+/// Tells an API that it has seen a call before (Internet-Draft "The Idempotency-Key HTTP Header Field"): 128 random bits,
+/// which say nothing about the hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(u128);
+
+impl IdempotencyKey {
+    /// One that was never used before.
+    pub fn random() -> Self {
+        let mut random = [0; 16];
+        aws_lc_rs::rand::fill(&mut random).expect("the source gave randomness at the start");
+        Self(u128::from_ne_bytes(random))
+    }
 }
 
 /// The part of the head that is the same for every call of a connector, credentials included.
@@ -104,7 +120,9 @@ impl RequestHead {
         let body = claims.members();
         let mut request = Vec::with_capacity(self.0.len() + ROOM_FOR_THE_REST + body.len());
         request.extend_from_slice(&self.0);
-        push(&mut request, &["X-Request-ID: ", correlation.request_id, "\r\n"]);
+        push(&mut request, &["X-Request-ID: ", correlation.request_id, "\r\nIdempotency-Key: \""]);
+        push_hex(&mut request, correlation.idempotency_key.0);
+        request.extend_from_slice(b"\"\r\n");
         if let Some(traceparent) = correlation.traceparent {
             push(&mut request, &["traceparent: ", traceparent, "\r\n"]);
             if let Some(tracestate) = correlation.tracestate {
@@ -124,6 +142,13 @@ impl std::fmt::Debug for RequestHead {
     }
 }
 
+/// 32 digits.
+fn push_hex(out: &mut Vec<u8>, number: u128) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |byte: u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    out.extend_from_slice(number.to_be_bytes().map(digit).as_flattened());
+}
+
 fn push(out: &mut Vec<u8>, pieces: &[&str]) {
     for piece in pieces {
         out.extend_from_slice(piece.as_bytes());
@@ -135,7 +160,12 @@ mod tests {
     use super::*;
     use crate::{config::Basic, connector::normalize::tests::connector};
 
-    const PLAIN: Correlation<'_> = Correlation { request_id: "r-1", traceparent: None, tracestate: None };
+    const PLAIN: Correlation<'_> = Correlation {
+        request_id: "r-1",
+        traceparent: None,
+        tracestate: None,
+        idempotency_key: IdempotencyKey(0x0123_4567_89ab_cdef_0000_0000_0000_0abc),
+    };
 
     fn request(connector: &config::Connector, correlation: Correlation<'_>) -> String {
         let mut claims = Claims::default();
@@ -147,7 +177,8 @@ mod tests {
     fn the_request_has_the_closed_set_of_headers_and_its_exact_length() {
         let expected = format!(
             "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json\r\n\
-             User-Agent: claimgate/{}\r\nX-Request-ID: r-1\r\nContent-Length: 29\r\n\r\n{{\"email\":\"jane@fabrikam.com\"}}",
+             User-Agent: claimgate/{}\r\nX-Request-ID: r-1\r\n\
+             Idempotency-Key: \"0123456789abcdef0000000000000abc\"\r\nContent-Length: 29\r\n\r\n{{\"email\":\"jane@fabrikam.com\"}}",
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(request(&connector(), PLAIN), expected);

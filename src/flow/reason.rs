@@ -144,6 +144,16 @@ impl Reason {
         self.row().counts
     }
 
+    /// Whether another attempt may do better: the API was unavailable in a way that may pass, or asked for patience.
+    pub const fn is_transient(self) -> bool {
+        match self {
+            Self::Status429 => true,
+            // What TLS has against the API stays; and when the hook's time is over there is no other attempt.
+            Self::Tls | Self::Deadline => false,
+            other => other.counts_as_unavailable(),
+        }
+    }
+
     /// What an operator can do.
     pub const fn hint(self) -> &'static str {
         self.row().hint

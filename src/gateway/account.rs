@@ -5,7 +5,6 @@
 
 use std::{
     borrow::Cow,
-    sync::OnceLock,
     time::{Duration, SystemTime},
 };
 
@@ -23,8 +22,7 @@ use super::{
 use crate::{
     caller::AuthFailure,
     connector::{
-        Connector, Correlation, Decided, Sent,
-        call::Facts,
+        Connector, Correlation, Decided, Facts, IdempotencyKey, Notes, Sent,
         normalize::{Repair, Repairs},
     },
     flow::{Failure, Given, Reason},
@@ -45,8 +43,8 @@ pub(super) struct Account<'a> {
     retry_after: Duration,
     bytes_in: Option<usize>,
     connector: Option<&'a Connector>,
-    /// When the call of the API went out, while it lasts.
-    calling: OnceLock<Instant>,
+    /// Since when the API is called, while that lasts.
+    calling: Option<Instant>,
     claims_sent: usize,
     dropped_sent: ClaimNames,
     dropped_received: ClaimNames,
@@ -80,7 +78,7 @@ impl<'a> Account<'a> {
             retry_after: Duration::ZERO,
             bytes_in: None,
             connector: None,
-            calling: OnceLock::new(),
+            calling: None,
             claims_sent: 0,
             dropped_sent: ClaimNames::none(),
             dropped_received: ClaimNames::none(),
@@ -130,16 +128,17 @@ impl<'a> Account<'a> {
         self.dropped_sent = sent.dropped.iter().copied().collect();
     }
 
-    pub(super) fn call_began(&self) -> &OnceLock<Instant> {
-        &self.calling
+    pub(super) fn calls(&mut self) {
+        self.calling = Some(Instant::now());
     }
 
     pub(super) fn decided(&mut self, decided: &Decided) {
-        self.calling = OnceLock::new();
-        self.repairs = decided.repairs;
-        self.dropped_received = decided.dropped.iter().map(String::as_str).collect();
-        self.facts = decided.facts;
-        self.retry_after = decided.facts.retry_after.unwrap_or_default();
+        let Notes { facts, repairs, dropped, .. } = &decided.notes;
+        self.calling = None;
+        self.repairs = *repairs;
+        self.dropped_received = dropped.iter().map(String::as_str).collect();
+        self.facts = *facts;
+        self.retry_after = facts.retry_after.unwrap_or_default();
     }
 
     pub(super) fn failed(&mut self, failure: Failure) {
@@ -173,11 +172,12 @@ impl<'a> Account<'a> {
     }
 
     /// What ties the call of the API to this hook.
-    pub(super) fn correlation(&self) -> Correlation<'_> {
+    pub(super) fn correlation(&self, idempotency_key: IdempotencyKey) -> Correlation<'_> {
         Correlation {
             request_id: &self.request_id,
             traceparent: self.trace.traceparent,
             tracestate: self.trace.tracestate.as_deref(),
+            idempotency_key,
         }
     }
 
@@ -201,10 +201,8 @@ impl Drop for Account<'_> {
             Some(ending) => (ending.decision, ending.outcome, self.failure),
             None => (DecisionLabel::None, Outcome::Abandoned, Some(Reason::ClientGone.into())),
         };
-        if let (Some(began), Some(connector)) = (self.calling.get(), self.connector) {
+        if let Some(began) = self.calling {
             self.facts.took = Some(began.elapsed());
-            connector
-                .abandoned(began.elapsed(), failure.map_or(Reason::ClientGone, |failure| failure.reason));
         }
         let remaining = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         let repairs: Vec<_> = self.repairs.iter().map(Repair::as_str).collect();
@@ -222,6 +220,7 @@ impl Drop for Account<'_> {
             status: self.ending.map(|ending| ending.status),
             upstream_status: self.facts.status,
             reused: self.facts.reused,
+            attempts: Some(self.facts.attempts).filter(|attempts| *attempts > 1),
             total: Some(self.received.elapsed()),
             upstream: self.facts.took,
             wait: Some(self.facts.waited).filter(|waited| !waited.is_zero()),

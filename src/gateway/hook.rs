@@ -21,6 +21,7 @@ use super::{
     worker::{Current, Worker},
 };
 use crate::{
+    connector::{Ask, IdempotencyKey},
     dialect::api_connector,
     flow::{Failure, FlowDecision, Given, Reason},
     limits::Limited,
@@ -92,8 +93,11 @@ where
     account.selected(connector, &sent);
 
     // Ask the API, and make a decision of what it says.
-    let result = connector.call(&sent.claims, account.correlation(), deadline, account.call_began()).await;
-    let decided = connector.decide(hook.step, result);
+    let correlation = account.correlation(IdempotencyKey::random());
+    let ask = Ask { claims: &sent.claims, step: hook.step, correlation, deadline };
+    let call = connector.call(ask);
+    account.calls();
+    let decided = call.await;
     account.decided(&decided);
     decided.decision
 }

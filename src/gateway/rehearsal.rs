@@ -3,7 +3,7 @@
 //! Nothing is decided here. What reads, selects, calls, decides and answers is what a hook meets; left out are only the
 //! stages that belong to a caller: its credential, its rate, the room in the process.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -12,10 +12,7 @@ use super::{
     snapshot::{Flow, Hook, Snapshot},
 };
 use crate::{
-    connector::{
-        Connector, Correlation, Decided,
-        call::{Answer, Failed},
-    },
+    connector::{Ask, Connector, Correlation, Decided, IdempotencyKey},
     dialect::api_connector::{self, Encoded},
     flow::{Claims, Failure, FlowDecision, Given, OnFailure, Reason, Step, claims::Member},
 };
@@ -26,17 +23,19 @@ pub struct Rehearsal<'s> {
     snapshot: &'s Snapshot,
     flow: &'s Flow,
     hook: &'s Hook,
-    connector: Connector,
+    connector: Arc<Connector>,
     request_id: String,
+    idempotency_key: IdempotencyKey,
 }
 
 impl Snapshot {
     /// The hook of this user flow and step, if there is one.
     pub fn rehearse(&self, user_flow: &str, step: Step) -> Option<Rehearsal<'_>> {
         let (flow, hook) = self.route(&format!("/flows/{user_flow}/{step}")).ok()?;
-        let connector = Connector::succeeding(Arc::clone(&self.apis[hook.connector]), None);
+        let connector = Arc::new(Connector::succeeding(Arc::clone(&self.apis[hook.connector]), None));
         let request_id = correlation::new_request_id();
-        Some(Rehearsal { snapshot: self, flow, hook, connector, request_id })
+        let idempotency_key = IdempotencyKey::random();
+        Some(Rehearsal { snapshot: self, flow, hook, connector, request_id, idempotency_key })
     }
 }
 
@@ -70,14 +69,14 @@ impl Rehearsal<'_> {
     }
 
     /// Calls the API, under its policies and the deadline of the user flow.
-    pub async fn call(&self, claims: &Claims) -> Result<Answer, Failed> {
+    pub fn call(&self, claims: &Claims) -> impl Future<Output = Decided> + use<> {
         let deadline = Instant::now() + self.flow.answer_within;
-        self.connector.call(claims, self.correlation(), deadline, &OnceLock::new()).await
+        self.connector.call(Ask { claims, step: self.hook.step, correlation: self.correlation(), deadline })
     }
 
     /// What an answer means at this step.
-    pub fn decide(&self, answered: Result<Answer, Failed>) -> Decided {
-        self.connector.decide(self.hook.step, answered)
+    pub fn read_answer(&self, status: u16, body: Vec<u8>) -> Decided {
+        self.connector.read(self.hook.step, status, body)
     }
 
     /// What the identity provider is given: the decision, or what `on_failure` makes of a failure.
@@ -99,6 +98,11 @@ impl Rehearsal<'_> {
     }
 
     fn correlation(&self) -> Correlation<'_> {
-        Correlation { request_id: &self.request_id, traceparent: None, tracestate: None }
+        Correlation {
+            request_id: &self.request_id,
+            traceparent: None,
+            tracestate: None,
+            idempotency_key: self.idempotency_key,
+        }
     }
 }

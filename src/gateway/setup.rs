@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     config::{self, ListenTls, Name},
     connector::Api,
+    limits::RetryBudget,
     telemetry::{Certificate, CertificateRole, Metrics},
     tls::{ClientTrust, RootsError, ServerTls, ServerTlsError, TlsSetupError, Validity},
 };
@@ -59,11 +60,12 @@ pub(super) fn trusts(caller: &config::Caller, faults: &mut SetupError) -> Vec<Cl
 pub(super) fn api(
     connector: config::Connector,
     metrics: &Metrics,
+    retry_budget: &Arc<RetryBudget>,
     before: Option<&Arc<Api>>,
     faults: &mut SetupError,
 ) -> Option<Arc<Api>> {
     let name = connector.name.clone();
-    Api::succeeding(connector, metrics, before)
+    Api::succeeding(connector, metrics, retry_budget, before)
         .map_err(|error| faults.0.push(Fault::Connector(name, error)))
         .ok()
 }

@@ -17,7 +17,7 @@ use crate::{
     config::{self, Config, Listen, Name},
     connector::Api,
     flow::{OnFailure, Reason, Step},
-    limits::{InFlight, Rate},
+    limits::{InFlight, Rate, RetryBudget},
     telemetry::{Certificate, Counter, HookMetrics, Metrics},
     tls::{HandshakeFailure, Peer, ServerTls},
 };
@@ -29,6 +29,7 @@ pub struct Snapshot {
     callers: Vec<Arc<Caller>>,
     pub(super) apis: Vec<Arc<Api>>,
     pub(super) in_flight: Arc<InFlight>,
+    retry_budget: Arc<RetryBudget>,
     pub(super) max_body: usize,
     pub(super) body_timeout: Duration,
     pub(super) listen: Listen,
@@ -90,10 +91,11 @@ impl Snapshot {
         let Config { listen, callers, connectors, user_flows, .. } = config;
         let mut faults = SetupError::default();
         let trusts: Vec<_> = callers.iter().map(|caller| setup::trusts(caller, &mut faults)).collect();
+        let retry_budget = before.map(|before| Arc::clone(&before.retry_budget)).unwrap_or_default();
         let apis = connectors.into_iter().filter_map(|connector| {
             let same_name = |api: &&Arc<Api>| api.name() == connector.name.as_str();
             let before = before.and_then(|before| before.apis.iter().find(same_name));
-            setup::api(connector, &metrics, before, &mut faults)
+            setup::api(connector, &metrics, &retry_budget, before, &mut faults)
         });
         let apis: Vec<_> = apis.collect();
         let all_trusts = trusts.iter().flatten().cloned();
@@ -114,6 +116,7 @@ impl Snapshot {
             flows: flows.collect(),
             callers: shared,
             in_flight: InFlight::succeeding(listen.max_in_flight, before.map(|before| &before.in_flight)),
+            retry_budget,
             max_body: listen.max_body,
             body_timeout: listen.body_timeout,
             listen,

@@ -94,7 +94,7 @@ impl Current {
         &self.snapshot.listen
     }
 
-    pub(super) fn connector(&self, hook: &Hook) -> &Connector {
+    pub(super) fn connector(&self, hook: &Hook) -> &Arc<Connector> {
         &self.connectors[hook.connector]
     }
 }

@@ -115,6 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
         let answer = Answer {
             status: head.status,
             content_encoding: head.content_encoding,
+            retry_after: head.retry_after,
             body,
             reused: self.reused,
         };

@@ -46,6 +46,14 @@ impl WireFailure {
         }
     }
 
+    /// Whether another attempt may do better. What TLS itself says of certificates and versions does not change so soon.
+    pub fn is_transient(&self) -> bool {
+        match self.reason {
+            Reason::Tls => matches!(self.detail, Detail::Closed | Detail::Io(_)),
+            reason => reason.is_transient(),
+        }
+    }
+
     /// What an operator can do beyond the hint of the reason.
     pub fn hint(&self) -> Option<&'static str> {
         match (&self.detail, self.reason) {

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{EMPTY_HEADER, Header, ParserConfig, Response, Status};
 
-use super::Defect;
+use super::{Defect, RetryAfter};
 
 /// Most bytes of a head, its empty line included.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
@@ -24,6 +24,8 @@ pub(super) struct Head {
     pub(super) keep_alive: bool,
     /// Any `Content-Encoding` but `identity`.
     pub(super) content_encoding: bool,
+    /// The first `Retry-After` that is well-formed.
+    pub(super) retry_after: Option<RetryAfter>,
     /// How the body ends; what is wrong with that is kept apart, for the status counts all the same.
     pub(super) framing: Result<Framing, Defect>,
 }
@@ -104,6 +106,7 @@ pub(super) fn parse(head: &[u8]) -> Result<Head, Defect> {
         status,
         keep_alive: minor == 1 && !fields.close,
         content_encoding: fields.content_encoding,
+        retry_after: fields.retry_after,
         framing: fields.framing(status, minor),
     })
 }
@@ -124,6 +127,7 @@ struct Fields {
     transfer: Option<Result<(), Defect>>,
     close: bool,
     content_encoding: bool,
+    retry_after: Option<RetryAfter>,
 }
 
 impl Fields {
@@ -143,6 +147,8 @@ impl Fields {
         } else if is("content-encoding") {
             self.content_encoding |=
                 tokens(field.value).any(|token| !token.eq_ignore_ascii_case(b"identity"));
+        } else if is("retry-after") {
+            self.retry_after = self.retry_after.or_else(|| RetryAfter::parse(field.value));
         }
     }
 

@@ -22,6 +22,7 @@ mod head;
 mod pool;
 mod reader;
 mod resolve;
+mod retry_after;
 mod trust;
 
 use std::{fmt, time::Duration};
@@ -32,6 +33,7 @@ pub use buffer::Buffer;
 pub use failure::{Defect, Detail, Partial, SystemFault, WireFailure};
 pub use pool::{Held, Pool};
 pub use resolve::Lookups;
+pub use retry_after::RetryAfter;
 pub use trust::Trust;
 
 use crate::tls::ClientTls;
@@ -99,6 +101,8 @@ pub struct Answer {
     pub status: u16,
     /// Whether the body is encoded: any `Content-Encoding` but `identity`.
     pub content_encoding: bool,
+    /// When it asks to be called again.
+    pub retry_after: Option<RetryAfter>,
     /// The body, without its framing.
     pub body: Vec<u8>,
     /// Whether the connection had carried an earlier exchange.
@@ -111,6 +115,7 @@ impl fmt::Debug for Answer {
         f.debug_struct("Answer")
             .field("status", &self.status)
             .field("content_encoding", &self.content_encoding)
+            .field("retry_after", &self.retry_after)
             .field("body_length", &self.body.len())
             .field("reused", &self.reused)
             .finish()

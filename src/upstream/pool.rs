@@ -56,25 +56,27 @@ impl Pool {
     /// Sends `request`, which is head and body of a POST, and reads the answer; on an idle connection if one is as it
     /// was left, else on a new one. Nothing is sent twice. Dropping the future closes the connection.
     pub async fn exchange(&self, request: &[u8], until: Until) -> Result<Answer, WireFailure> {
-        let (answer, held) = self.exchange_and_hold(request, until).await?;
+        let (answer, held) = self.exchange_and_hold(request, until, false).await?;
         self.release(held);
         Ok(answer)
     }
 
     /// The same, but the connection is kept only if it is [released](Self::release): its framing was in order, and
     /// whether the answer makes sense is known only to whoever reads it. An API that has lost its place in the
-    /// conversation must not speak to the next user.
+    /// conversation must not speak to the next user. A `fresh` one does not go over a connection that was used before.
     pub async fn exchange_and_hold(
         &self,
         request: &[u8],
         until: Until,
+        fresh: bool,
     ) -> Result<(Answer, Held), WireFailure> {
         let now = Instant::now();
         if until.earliest() <= now {
             let reason = if until.is_deadline() { Reason::Deadline } else { Reason::ConnectTimeout };
             return Err(WireFailure::before_sending(reason, Detail::Elapsed));
         }
-        let (mut connection, reused) = match self.take(now).await {
+        let idle = if fresh { None } else { self.take(now).await };
+        let (mut connection, reused) = match idle {
             Some(connection) => (connection, true),
             // Boxed: its state is large, and few exchanges need it.
             None => (Box::pin(self.connect(until)).await?, false),

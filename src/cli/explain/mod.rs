@@ -18,11 +18,7 @@ use self::{input::Input, words::Because};
 use super::{CANNOT, ConfigArgs, FINE, PROBLEMS, load, tell};
 use crate::{
     config::{Config, Secrets, UserFlow, nearest},
-    connector::{
-        Decided,
-        call::{Answer, Failed},
-        normalize::Repairs,
-    },
+    connector::{Decided, Notes, normalize::Repairs},
     flow::{Claims, Failure, Given, OnFailure, Reason, Step},
     gateway::{Rehearsal, Snapshot},
     telemetry::{LogFormat, Metrics, diagnostics},
@@ -178,14 +174,14 @@ impl Explain {
     fn answer(&self, step: Step, hook: &Rehearsal<'_>, claims: &Claims) -> Result<Option<Ending>, u8> {
         let answered = if let Some(answer) = &self.answer {
             let most = hook.connector().max_answer();
-            Answer::recorded(self.status.unwrap_or(200), answer.read(most)?, most)
+            hook.read_answer(self.status.unwrap_or(200), answer.read(most)?)
         } else if self.call {
             call(hook, claims).map_err(|error| refuse(CANNOT, error))?
         } else {
             return Ok(None);
         };
-        let answer = answered.as_ref().ok().map(|Answer { answer, .. }| (answer.status, answer.body.clone()));
-        let Decided { decision, repairs, dropped, facts } = hook.decide(answered);
+        let Decided { decision, notes: Notes { facts, repairs, dropped, answer } } = answered;
+        let answer = answer.map(|answer| (answer.status, answer.body));
         let failure = decision.as_ref().err().copied();
         Ok(Some(Ending {
             called: self.call,
@@ -200,7 +196,7 @@ impl Explain {
     }
 }
 
-fn call(hook: &Rehearsal<'_>, claims: &Claims) -> io::Result<Result<Answer, Failed>> {
+fn call(hook: &Rehearsal<'_>, claims: &Claims) -> io::Result<Decided> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let answered = runtime.block_on(hook.call(claims));
     // A lookup that takes for ever must not keep the command.

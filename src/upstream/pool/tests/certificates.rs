@@ -278,7 +278,7 @@ async fn a_connection_whose_certificate_is_replaced_meanwhile_is_not_kept() {
     let clock = Arc::clone(&now);
     let tls = client_with(&authority.roots(), NAME, &both).unwrap();
     let pool = pool(&api, tls.with_clock(move || year(clock.load(Ordering::Relaxed))));
-    let (_, held) = pool.exchange_and_hold(REQUEST, soon()).await.unwrap();
+    let (_, held) = pool.exchange_and_hold(REQUEST, soon(), false).await.unwrap();
     now.store(2020, Ordering::Relaxed);
     pool.release(held);
     assert_eq!(pool.idle(), 0);

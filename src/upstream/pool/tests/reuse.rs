@@ -17,7 +17,7 @@ use crate::upstream::{Answer, Defect, Detail, Pool, trust::DISTRUST};
 const A_MOMENT: Duration = Duration::from_millis(50);
 
 fn answer(body: &str, reused: bool) -> Answer {
-    Answer { status: 200, content_encoding: false, body: body.into(), reused }
+    Answer { status: 200, content_encoding: false, retry_after: None, body: body.into(), reused }
 }
 
 #[tokio::test]
@@ -29,6 +29,17 @@ async fn a_connection_carries_one_exchange_after_the_other() {
         assert_eq!(pool.idle(), 1);
     }
     assert_eq!(api.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_fresh_one_goes_over_no_connection_that_was_used_and_leaves_those_idle() {
+    let api = Api::counting().await;
+    let pool = Pool::new(Arc::new(api.target(None)));
+    pool.exchange(REQUEST, soon()).await.unwrap();
+    let (fresh, held) = pool.exchange_and_hold(REQUEST, soon(), true).await.unwrap();
+    assert_eq!(fresh, answer("1", false));
+    pool.release(held);
+    assert_eq!((api.accepted(), pool.idle()), (2, 2));
 }
 
 #[tokio::test]

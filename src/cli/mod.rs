@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod budget;
 mod check;
 pub mod demo;
 mod descriptors;

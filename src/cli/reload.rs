@@ -183,6 +183,7 @@ impl Reloader {
         self.running = config;
         self.metrics.config_in_force(SystemTime::now());
         tracing::info!(path = %self.path.display(), "a new configuration is in force");
+        super::budget::tell(&self.running);
     }
 
     fn refuse(&self, error: std::fmt::Arguments<'_>) {

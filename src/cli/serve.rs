@@ -5,7 +5,7 @@ use std::io;
 use clap::Args;
 
 use super::{
-    CANNOT, ConfigArgs, FINE, LogArgs, PROBLEMS, WorkerArgs, descriptors, load,
+    CANNOT, ConfigArgs, FINE, LogArgs, PROBLEMS, WorkerArgs, budget, descriptors, load,
     process::{Process, StartError, told_to_end},
     reload::{Hangup, Reloader},
     sockets::{Passed, PassedError, Sockets},
@@ -73,6 +73,7 @@ impl Serve {
         let process =
             Process::start(sockets, config.clone(), workers, format, io::stdout(), metrics.clone())?;
         let path = self.config.config.clone();
+        budget::tell(&config);
         let reloader = Reloader::new(path, config, files, process.snapshot(), process.workers(), metrics);
         let _reloading = reloader.spawn(hangup?)?;
         let (address, admin) = (process.address, process.admin_address);

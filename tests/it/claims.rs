@@ -152,6 +152,10 @@ fn the_outbound_headers_are_a_closed_set_and_nothing_else_of_the_caller_passes()
         200
     );
     let seen = sent(&api, "closed-1");
+    let key = seen.header("Idempotency-Key").expect("each call has a key");
+    let digits = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).expect("it is a quoted string");
+    let hex = |digit: char| digit.is_ascii_hexdigit() && !digit.is_ascii_uppercase();
+    assert!(digits.len() == 32 && digits.chars().all(hex), "{key}");
     let agent = concat!("claimgate/", env!("CARGO_PKG_VERSION"));
     let host = api.address().to_string();
     let mut expected = vec![
@@ -162,6 +166,7 @@ fn the_outbound_headers_are_a_closed_set_and_nothing_else_of_the_caller_passes()
         ("X-Request-ID", "closed-1"),
         ("traceparent", PARENT),
         ("tracestate", "a=1,b=2"),
+        ("Idempotency-Key", key),
         ("Content-Length", "15"),
     ];
     let mut headers: Vec<_> =

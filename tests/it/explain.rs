@@ -18,8 +18,11 @@ const CONTINUE: &str = r#"{"version":"1.0.0","action":"Continue"}"#;
 
 /// The text without the one thing that is new each time.
 fn steady(text: &str) -> String {
-    let id = |line: &str| line.trim_start().starts_with("X-Request-ID: ");
-    let lines = text.lines().map(|line| if id(line) { "  X-Request-ID: …" } else { line });
+    let lines = text.lines().map(|line| match line.trim_start().split_once(": ") {
+        Some(("X-Request-ID", _)) => "  X-Request-ID: …",
+        Some(("Idempotency-Key", _)) => "  Idempotency-Key: …",
+        _ => line,
+    });
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
@@ -56,6 +59,7 @@ request, secrets masked
   Accept: application/json
   User-Agent: claimgate/VERSION
   X-Request-ID: …
+  Idempotency-Key: …
   Content-Length: 143
 
   {"email_address":"jane@fabrikam.com","displayName":"Jane \u0044oe","identities":[],"extension_0123456789abcdef0123456789abcdef_LoyaltyId":1.10}

@@ -21,6 +21,7 @@ mod peers;
 mod readme;
 mod refusals;
 mod reload;
+mod retries;
 mod rooms;
 mod schema;
 mod stages;

@@ -318,6 +318,7 @@ connectors:
     authentication: {{ code: k }}
     claims_to_send: [displayName, city]
     claims_to_receive: [extension_ApprovalId]
+    breaker: off
     timeout: 500ms
     rate_limit:
       rate: 1/s
@@ -326,9 +327,9 @@ user_flows:
   {FLOW}:
     callers: [{CALLER}]
     answer_within: 1s
-    postFederationSignup: {{ connector: {CONNECTOR}, on_failure: {{ block: "Please try again later." }} }}
-    postAttributeCollection: {{ connector: {CONNECTOR}, on_failure: {{ block: "Please try again later." }} }}
-    preTokenIssuance: {{ connector: {CONNECTOR}, on_failure: continue }}
+    postFederationSignup: {{ duplicate_window: 0s, connector: {CONNECTOR}, on_failure: {{ block: "Please try again later." }} }}
+    postAttributeCollection: {{ duplicate_window: 0s, connector: {CONNECTOR}, on_failure: {{ block: "Please try again later." }} }}
+    preTokenIssuance: {{ duplicate_window: 0s, connector: {CONNECTOR}, on_failure: continue }}
 "#
     );
     assert_eq!(text, expected);

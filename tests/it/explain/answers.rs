@@ -90,6 +90,7 @@ fn a_call_and_the_same_answer_recorded_come_to_the_same_and_what_the_user_sees_i
         for (_, said) in &mut both {
             said["upstream_ms"].take();
             said["request"]["headers"]["X-Request-ID"].take();
+            said["request"]["headers"]["Idempotency-Key"].take();
             for place in ["idp_gets", "if_unreachable"] {
                 let gets = if place == "idp_gets" { &mut said[place] } else { &mut said[place]["idp_gets"] };
                 gets["body"] = without_id(gets["body"].as_str().unwrap());

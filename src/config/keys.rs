@@ -257,7 +257,7 @@ pub static CONNECTOR: Section = Section {
         required("claims_to_send", CLAIMS, "claims that leave besides the ones always sent; may be empty"),
         required("claims_to_receive", CLAIMS, "claims taken over from the answer; may be empty"),
         default("send_ui_locales", Kind::Flag, "true", "whether `ui_locales` is always sent"),
-        default("timeout", millis(1, HOUR), "2s", "longest time for a call once it has a permit; 1ms to 1h, at most answer_within"),
+        default("timeout", millis(1, HOUR), "2s", "longest time for one attempt of a call once it has a permit; 1ms to 1h, at most answer_within"),
         optional("connect_timeout", millis(1, HOUR), "longest time for name lookup, TCP and TLS together; 1ms to 1h, at most timeout; if left out 1s, or timeout where that is shorter"),
         default("max_answer", Kind::Size(1..=16 * MIB), "64KiB", "largest body of an answer; 1B to 16MiB"),
         default("roots", Kind::WordOr(&["webpki"], &ROOTS), "webpki", "authorities for the API's certificate: Mozilla's list, or a file"),

@@ -224,7 +224,7 @@ pub struct Connector {
     pub claims_to_send: Selection,
     /// Which claims of its answer are taken over.
     pub claims_to_receive: Selection,
-    /// Longest time for a call once it has a permit.
+    /// Longest time for one attempt of a call once it has a permit.
     pub timeout: Duration,
     /// Longest time for looking up the name, TCP and TLS together.
     pub connect_timeout: Duration,

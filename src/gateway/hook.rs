@@ -51,6 +51,16 @@ where
     response
 }
 
+/// Writes down a request whose caller hung up before anything was made of it.
+pub fn gone<B>(worker: &Worker, request: Request<B>) {
+    let (head, _) = request.into_parts();
+    let current = worker.current();
+    let mut account = Account::open(&current, &head, Instant::now());
+    if let Ok((flow, hook)) = current.snapshot.route(head.uri.path()) {
+        account.routed(flow, hook);
+    }
+}
+
 /// From the head of the request to a decision, or to the reason why there is none.
 async fn live<'a, B>(
     current: &'a Current,

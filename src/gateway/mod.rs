@@ -21,7 +21,7 @@ mod tests;
 mod unambiguous;
 mod worker;
 
-pub use hook::answer;
+pub use hook::{answer, gone};
 pub use rehearsal::Rehearsal;
 pub use setup::SetupError;
 pub use snapshot::Snapshot;

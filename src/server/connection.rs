@@ -62,8 +62,9 @@ where
     let progress = Arc::new(Progress::new(ending));
     let _over = Over(&progress);
     let service = service_fn(|request| {
-        let (worker, peer, progress) = (Arc::clone(&worker), peer.clone(), Arc::clone(&progress));
-        async move { Ok::<_, Infallible>(answer(worker, peer, progress, request).await) }
+        let asked = Asked { worker: Arc::clone(&worker), request: Some(request) };
+        let (peer, progress) = (peer.clone(), Arc::clone(&progress));
+        async move { Ok::<_, Infallible>(answer(asked, peer, progress).await) }
     });
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -118,15 +119,26 @@ fn unparsed(error: &hyper::Error) -> Option<Unparsed> {
     }
 }
 
-async fn answer(
+/// A request that has been read and not yet looked at: hyper drops it so if the caller's end comes right behind it.
+struct Asked {
     worker: Arc<Worker>,
-    peer: Option<Arc<Peer>>,
-    progress: Arc<Progress>,
-    request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+    request: Option<Request<Incoming>>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(request) = self.request.take() {
+            gateway::gone(&self.worker, request);
+        }
+    }
+}
+
+async fn answer(mut asked: Asked, peer: Option<Arc<Peer>>, progress: Arc<Progress>) -> Response<Full<Bytes>> {
+    let request = asked.request.take().expect("it is taken here alone, and this runs once");
+    let worker = &asked.worker;
     progress.asked();
     let request = request.map(|body| WatchedBody::new(body, Arc::clone(&progress)));
-    let mut response = gateway::answer(&worker, peer.as_deref(), request).await;
+    let mut response = gateway::answer(worker, peer.as_deref(), request).await;
     if progress.answers_last() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -61,6 +61,25 @@ fn a_hang_up_cancels_the_call_frees_every_permit_and_is_written_down_once() {
 }
 
 #[test]
+fn a_hook_whose_end_comes_right_behind_it_is_written_down_too() {
+    const HOOKS: usize = 50;
+    let api = ScriptedApi::start(Play::silence());
+    let gateway = start(&api, "");
+    for number in 0..HOOKS {
+        let mut caller = gateway.client().connect();
+        caller.write(&hook(gateway.client()).header("X-Request-ID", &format!("gone-{number}")).to_bytes());
+        caller.hang_up();
+    }
+    let events = gateway.wait_for_events(HOOKS);
+    let ids: std::collections::HashSet<_> = events.iter().map(|event| event["request_id"].as_str()).collect();
+    assert_eq!((events.len(), ids.len()), (HOOKS, HOOKS));
+    for event in &events {
+        assert_eq!((&event["reason"], &event["user_flow"]), (&"client_gone".into(), &FLOW.into()), "{event}");
+    }
+    gateway.wait_for_metric("claimgate_in_flight_hooks", 0.0);
+}
+
+#[test]
 fn a_hang_up_inside_a_body_is_written_down_and_one_inside_a_head_is_no_hook() {
     let api = ScriptedApi::start(Play::continue_());
     let gateway = start(&api, "max_in_flight: 1");

@@ -1,12 +1,14 @@
 //! Limits that callers, connectors and the process share: a rate with a burst, a number at a time, a share of calls that
-//! may be repeated.
+//! may be repeated, and a breaker that spares an API that is down.
 //!
-//! Each is one for the whole process, whatever the number of workers. Neither queues without a bound.
+//! Each is one for the whole process, whatever the number of workers. None queues without a bound.
 
+mod breaker;
 mod in_flight;
 mod rate;
 mod retries;
 
+pub use breaker::{Availability, Breaker, Pass, Turn};
 pub use in_flight::{InFlight, Permit};
 pub use rate::{Limited, Rate};
 pub use retries::{RetryBudget, full_jitter};

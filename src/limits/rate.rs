@@ -19,7 +19,7 @@ pub struct Rate<C: Clock = DefaultClock> {
     clock: C,
 }
 
-/// The rate is spent.
+/// Refused for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limited {
     /// When the next one would pass.

@@ -178,7 +178,7 @@ impl Reloader {
 
     fn put_in_force(&mut self, config: Config, snapshot: Arc<Snapshot>) {
         self.workers.iter().for_each(|worker| worker.put_in_force(Arc::clone(&snapshot)));
-        snapshot.forget_others();
+        snapshot.show_instead_of(&self.snapshot);
         self.snapshot = snapshot;
         self.running = config;
         self.metrics.config_in_force(SystemTime::now());

@@ -10,6 +10,7 @@ use super::{
     Correlation, Decided,
     attempt::{self, Line},
     call::{self, Call, Policies},
+    circuit::Circuit,
     report::Reporter,
     request::RequestHead,
     retry::Retries,
@@ -20,8 +21,8 @@ use crate::{
         Claims, Step,
         claims::{Member, Verdict},
     },
-    limits::{InFlight, Rate, RetryBudget},
-    telemetry::{ConnectorMetrics, Direction, Metrics},
+    limits::{Breaker, InFlight, Rate, RetryBudget},
+    telemetry::{CircuitState, ConnectorMetrics, Direction, Metrics},
     tls::{ClientSettings, ClientTls, TlsSetupError, Validity},
     upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Pool, Target, Trust},
 };
@@ -32,6 +33,7 @@ pub struct Api {
     config: config::Connector,
     head: RequestHead,
     target: Arc<Target>,
+    breaker: Option<Arc<Breaker>>,
     rate: Option<Arc<Rate>>,
     permits: Arc<InFlight>,
     retry_budget: Arc<RetryBudget>,
@@ -87,10 +89,14 @@ impl Api {
             Some(before) => Arc::clone(&before.target),
             None => Arc::new(target(&config)?),
         };
+        // What was learnt of another place says nothing about this one.
+        let breaker_before = same_target.and_then(|before| before.breaker.as_ref());
+        let breaker = |settings| Breaker::succeeding(settings, breaker_before, Instant::now());
         let rate_before = before.and_then(|before| before.rate.as_ref());
         Ok(Arc::new(Self {
             head: RequestHead::new(&config),
             target,
+            breaker: config.breaker.map(breaker),
             rate: config.rate_limit.map(|limit| Rate::succeeding(limit, rate_before)),
             permits: InFlight::succeeding(config.max_in_flight, before.map(|before| &before.permits)),
             retry_budget: Arc::clone(retry_budget),
@@ -103,6 +109,24 @@ impl Api {
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         self.config.name.as_str()
+    }
+
+    /// Shows in the metrics what the breaker lets through, from now on; without a breaker that is every call.
+    pub fn show_circuit(&self) {
+        match &self.breaker {
+            None => self.metrics.circuit(CircuitState::Closed),
+            Some(breaker) => {
+                let metrics = self.metrics.clone();
+                breaker.watch(Some(Box::new(move |state| metrics.circuit(state))));
+            }
+        }
+    }
+
+    /// Shows it no more, for calls may go on that began before another configuration was in force.
+    pub fn hide_circuit(&self) {
+        if let Some(breaker) = &self.breaker {
+            breaker.watch(None);
+        }
     }
 
     /// When its client certificates are valid, in the order of the configuration.
@@ -186,8 +210,10 @@ impl Connector {
 
 impl Api {
     fn policies(&self) -> Policies<'_> {
-        let Self { config, rate, permits, retry_budget, metrics, .. } = self;
+        let Self { config, breaker, rate, permits, retry_budget, metrics, .. } = self;
+        let circuit = breaker.as_ref().map(|breaker| Circuit { connector: &config.name, breaker });
         Policies {
+            circuit,
             retries: Retries { idempotent: config.idempotent, budget: retry_budget, metrics },
             rate: rate.as_deref(),
             permits,

@@ -12,6 +12,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, layer::layer_fn, retry::
 
 use super::{
     attempt::Attempt,
+    circuit::{Circuit, unless_open},
     outcome::{self, Answer, Failed},
     retry::Retries,
 };
@@ -37,6 +38,7 @@ pub(super) struct Call {
 /// The policies of one API.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policies<'a> {
+    pub(super) circuit: Option<Circuit<'a>>,
     pub(super) retries: Retries<'a>,
     pub(super) rate: Option<&'a Rate>,
     pub(super) permits: &'a InFlight,
@@ -58,8 +60,10 @@ pub(super) async fn through(
     call: Call,
 ) -> Result<Answer, Failed> {
     ServiceBuilder::new()
+        // Outermost, so that a refusal costs nothing, neither here nor at the API, and what counts is what came in the end.
+        .layer(unless_open(policies.circuit))
         // Around all that an attempt costs, so that each one is a call to the API's limits, and no permit is held between.
-        .layer(RetryLayer::new(policies.retries.policy()))
+        .layer(repeating(policies.retries))
         // Cheapest first, and before the permit: a call over the rate must not make another one wait.
         .layer(within_rate(policies.rate))
         // Around the attempt: waiting is paid from the hook's time, not from the API's.
@@ -69,6 +73,13 @@ pub(super) async fn through(
         .service(attempt)
         .oneshot(call)
         .await
+}
+
+/// Repeats what may be. The policy is made here and not with the stack: what the breaker refuses earns nothing.
+fn repeating<S: Inner<Call>>(retries: Retries<'_>) -> impl Layer<S, Service = impl Inner<Call>> {
+    layer_fn(move |inner: S| {
+        service_fn(move |call: Call| RetryLayer::new(retries.policy()).layer(inner.clone()).oneshot(call))
+    })
 }
 
 /// Refuses what is over the connector's rate.

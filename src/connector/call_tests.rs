@@ -47,7 +47,7 @@ impl Shared {
     pub(in crate::connector) fn policies(&self) -> Policies<'_> {
         let Self { permits, budget, metrics } = self;
         let retries = Retries { idempotent: false, budget, metrics };
-        Policies { retries, rate: None, permits, wait: WAIT, timeout: 2 * SECOND }
+        Policies { circuit: None, retries, rate: None, permits, wait: WAIT, timeout: 2 * SECOND }
     }
 }
 

@@ -8,6 +8,7 @@
 mod api;
 mod attempt;
 mod call;
+mod circuit;
 pub mod normalize;
 mod outcome;
 mod report;

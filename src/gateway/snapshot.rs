@@ -78,11 +78,13 @@ impl Snapshot {
     /// Puts a checked configuration to work. Says what certificates end soon.
     pub fn new(config: Config, metrics: Metrics) -> Result<Self, SetupError> {
         correlation::prepare();
-        Self::build(config, metrics, None)
+        let snapshot = Self::build(config, metrics, None)?;
+        snapshot.apis.iter().for_each(|api| api.show_circuit());
+        Ok(snapshot)
     }
 
     /// Puts another configuration to work after this one. What lives is carried over where its settings are the same:
-    /// rates, numbers at a time, connections to APIs, TLS sessions of callers.
+    /// rates, numbers at a time, breakers, connections to APIs, TLS sessions of callers.
     pub fn succeeded_by(&self, config: Config) -> Result<Self, SetupError> {
         Ok(Self::build(config, self.metrics.clone(), Some(self))?.keeping_sessions_of(self))
     }
@@ -166,6 +168,13 @@ impl Snapshot {
             tls.admit(peer, now)?;
         }
         flow.guard.admit(head, peer, now)
+    }
+
+    /// Lets the metrics show what is in force now, instead of what was in `before`.
+    pub fn show_instead_of(&self, before: &Self) {
+        before.apis.iter().for_each(|api| api.hide_circuit());
+        self.apis.iter().for_each(|api| api.show_circuit());
+        self.forget_others();
     }
 
     /// Forgets the metrics of every user flow, connector and caller that is not in this configuration.

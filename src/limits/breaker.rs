@@ -69,6 +69,8 @@ pub enum Turn {
         calls: u64,
         /// How many of them found the API unavailable.
         unavailable: u64,
+        /// How long no call is let through.
+        open_for: Duration,
     },
     /// It was half-open and closed.
     Closed {

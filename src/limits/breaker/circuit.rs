@@ -77,7 +77,7 @@ impl Circuit {
                 let large = unavailable * 100 >= calls * u64::from(settings.failures);
                 (enough && large).then(|| {
                     self.turn(State::Open { since: now, down_since: now });
-                    Turn::Opened { calls, unavailable }
+                    Turn::Opened { calls, unavailable, open_for: settings.open_for }
                 })
             }
             // Nothing is let through, so nothing of this generation ends.

@@ -96,7 +96,11 @@ impl Model {
                 let opens = calls >= settings.least_calls && share >= f64::from(settings.failures);
                 opens.then(|| {
                     self.enter(Phase::Open { since: now, down_since: now });
-                    Turn::Opened { calls: calls.into(), unavailable: unavailable.into() }
+                    Turn::Opened {
+                        calls: calls.into(),
+                        unavailable: unavailable.into(),
+                        open_for: settings.open_for,
+                    }
                 })
             }
             &mut Phase::HalfOpen { down_since, .. } if unavailable => {

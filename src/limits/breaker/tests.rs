@@ -34,7 +34,7 @@ impl Trial {
             assert_eq!(trial.call(Unavailable), None);
         }
         let calls = u64::from(settings.least_calls);
-        let opened = Turn::Opened { calls, unavailable: calls };
+        let opened = Turn::Opened { calls, unavailable: calls, open_for: settings.open_for };
         assert_eq!(trial.call(Unavailable), Some(opened));
         trial
     }
@@ -86,7 +86,10 @@ fn it_says_what_share_opened_it() {
     for availability in [Available, Unavailable, Neither, Unavailable] {
         assert_eq!(trial.call(availability), None);
     }
-    assert_eq!(trial.call(Unavailable), Some(Turn::Opened { calls: 4, unavailable: 3 }));
+    assert_eq!(
+        trial.call(Unavailable),
+        Some(Turn::Opened { calls: 4, unavailable: 3, open_for: SETTINGS.open_for })
+    );
 }
 
 #[test]

@@ -1,0 +1,80 @@
+//! The breaker around a call: whether it goes out at all, and what its end says about the API.
+
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt, layer::layer_fn, service_fn};
+
+use super::{
+    call::{Call, Inner},
+    outcome::{Answer, Failed},
+};
+use crate::{
+    config::Name,
+    flow::{Blame, Reason},
+    limits::{Availability, Breaker, Turn},
+};
+
+/// The breaker of one connector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circuit<'a> {
+    pub(super) connector: &'a Name,
+    pub(super) breaker: &'a Breaker,
+}
+
+/// Refuses a call while the breaker is open, and tells the breaker how each other one ended.
+pub(super) fn unless_open<S: Inner<Call>>(
+    circuit: Option<Circuit<'_>>,
+) -> impl Layer<S, Service = impl Inner<Call>> {
+    layer_fn(move |inner: S| {
+        service_fn(move |call: Call| {
+            let inner = inner.clone();
+            async move {
+                let Some(Circuit { connector, breaker }) = circuit else {
+                    return inner.oneshot(call).await;
+                };
+                let open = |limited| Failed::limited(Reason::CircuitOpen, limited);
+                let pass = breaker.admit(Instant::now()).map_err(open)?;
+                let result = inner.oneshot(call).await;
+                if let Some(turn) = pass.ended(availability(&result), Instant::now()) {
+                    tell(turn, connector);
+                }
+                result
+            }
+        })
+    })
+}
+
+/// What the end of a call says about the API.
+fn availability(result: &Result<Answer, Failed>) -> Availability {
+    let Err(failed) = result else { return Availability::Available };
+    let reason = failed.failure.reason;
+    let went_out = failed.notes.facts.took.is_some();
+    match reason.blame() {
+        // It closed a connection that had idled, as it may; a fresh one would have shown more.
+        _ if !went_out || failed.again.race => Availability::Neither,
+        _ if reason.counts_as_unavailable() => Availability::Unavailable,
+        Blame::Api | Blame::Configuration => Availability::Available,
+        Blame::Load | Blame::Caller | Blame::Claimgate => Availability::Neither,
+    }
+}
+
+/// Tells people; what each call met stands in its access event.
+fn tell(turn: Turn, connector: &Name) {
+    let connector = connector.as_str();
+    match turn {
+        Turn::Opened { calls, unavailable, open_for } => tracing::warn!(
+            connector,
+            calls,
+            unavailable,
+            ?open_for,
+            hint = "the reasons of these calls in the access events say what is wrong with the API or the way to it",
+            "the circuit is open: the API is unavailable and is not called for a while, then probed"
+        ),
+        Turn::Closed { after } => {
+            tracing::info!(connector, ?after, "the circuit is closed: the API is available again");
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "circuit_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{ClaimName, MAX_DEPTH, Member, ObjectError, Selection, object};
+use super::{ClaimName, MAX_DEPTH, Member, ObjectError, Selection, names_subject, object, user};
 use crate::flow::Claims;
 
 /// The first byte says whether these are claims of an answer (1) and whether `ui_locales` is sent (2); then comes a line
@@ -27,6 +27,9 @@ pub fn filter(data: &[u8]) {
     }
     let read = object::read(message).map(pairs);
     assert_eq!(read, read_again(message), "{message}");
+    if let Ok(named) = object::read(message) {
+        assert!(user(&named).is_none() || names_subject(&named), "{message}");
+    }
     if let Ok(members) = read {
         let list = List { listed: &listed, receive: options & 1 != 0, send_ui_locales: options & 2 != 0 };
         only_the_selected_leave(message, &members, list);

@@ -13,10 +13,12 @@ pub mod object;
 #[cfg(test)]
 mod properties;
 mod selection;
+mod subject;
 
 pub use name::{ClaimName, ClaimNameError, reserved_key};
 pub use object::{MAX_DEPTH, Member, ObjectError};
 pub use selection::{Match, Selected, Selection, Verdict};
+pub use subject::{User, names_subject, user};
 
 /// Appends `text` as a JSON string.
 pub(crate) fn write_json_string(out: &mut Vec<u8>, text: &str) {

@@ -33,11 +33,7 @@ impl Member<'_> {
 
     /// The value if it is a JSON string that Unicode can express.
     pub fn as_text(&self) -> Option<Cow<'_, str>> {
-        if !self.value.starts_with('"') {
-            return None;
-        }
-        let inner = &self.value[1..self.value.len() - 1];
-        if inner.contains('\\') { serde_json::from_str(self.value).ok() } else { Some(Cow::Borrowed(inner)) }
+        text_of(self.value)
     }
 }
 
@@ -78,6 +74,16 @@ pub fn read(text: &str) -> Result<Vec<Member<'_>>, ObjectError> {
         return Err(ObjectError::Duplicate);
     }
     Ok(members)
+}
+
+/// The text that a JSON value without surrounding blanks is, if it is a string that Unicode can express.
+pub(super) fn text_of(value: &str) -> Option<Cow<'_, str>> {
+    let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str(value).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
 }
 
 /// Whether a member's value stays within [`MAX_DEPTH`], of which its object takes one level.
@@ -139,7 +145,7 @@ impl<'de> Visitor<'de> for Members {
 }
 
 /// A name: borrowed from the message, or owned where it was written with escapes.
-struct Name;
+pub(super) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Cow<'de, str>;

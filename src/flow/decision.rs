@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroize;
+
 /// Claims as they travel: the members of a JSON object without its braces, values byte for byte as written.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Claims {
@@ -27,6 +29,13 @@ impl Claims {
     /// Whether there is no claim.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+}
+
+impl Zeroize for Claims {
+    /// Leaves no claim, also in memory.
+    fn zeroize(&mut self) {
+        self.members.zeroize();
     }
 }
 
@@ -57,6 +66,24 @@ impl FlowDecision {
             Self::ValidationError(_) => "ValidationError",
         }
     }
+
+    /// Bytes of the claims or of the message.
+    pub const fn size(&self) -> usize {
+        match self {
+            Self::Continue(claims) => claims.members.len(),
+            Self::ShowBlockPage(message) | Self::ValidationError(message) => message.len(),
+        }
+    }
+}
+
+impl Zeroize for FlowDecision {
+    /// Leaves neither claims nor message, also in memory.
+    fn zeroize(&mut self) {
+        match self {
+            Self::Continue(claims) => claims.zeroize(),
+            Self::ShowBlockPage(message) | Self::ValidationError(message) => message.zeroize(),
+        }
+    }
 }
 
 impl fmt::Debug for FlowDecision {
@@ -83,6 +110,23 @@ mod tests {
         for (decision, name) in rows {
             assert_eq!(decision.as_str(), name);
             assert_eq!(format!("{decision:?}"), name);
+        }
+    }
+
+    #[test]
+    fn a_decision_is_as_large_as_what_it_says_and_says_nothing_any_more_when_it_is_wiped() {
+        let mut claims = Claims::default();
+        claims.push("city", "\"Seattle\"");
+        let message = || "Jane".to_owned();
+        let rows = [
+            (FlowDecision::Continue(claims), 16),
+            (FlowDecision::ShowBlockPage(message()), 4),
+            (FlowDecision::ValidationError(message()), 4),
+        ];
+        for (mut decision, size) in rows {
+            assert_eq!(decision.size(), size, "{decision:?}");
+            decision.zeroize();
+            assert_eq!(decision.size(), 0, "{decision:?}");
         }
     }
 }

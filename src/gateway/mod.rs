@@ -9,6 +9,7 @@
 mod account;
 mod body;
 mod correlation;
+pub mod duplicates;
 mod hook;
 #[cfg(any(test, fuzzing))]
 pub mod law;

@@ -1,0 +1,179 @@
+//! The hook that calls the API for all who sent the same, and its call, which may outlive it.
+
+use std::{
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use zeroize::Zeroizing;
+
+use super::{
+    Duplicates, Ending, Failed, Kept,
+    store::{End, Hash},
+};
+use crate::{
+    connector::{Decided, IdempotencyKey},
+    flow::Reason,
+};
+
+/// The first hook of its kind.
+#[derive(Debug)]
+pub struct Lead {
+    key: IdempotencyKey,
+    entry: Option<Entry>,
+    undetected: bool,
+}
+
+impl Lead {
+    /// A hook for which nothing is remembered, and like which none is looked for.
+    pub fn alone() -> Self {
+        Self::new(IdempotencyKey::random(), None, false)
+    }
+
+    pub(super) fn new(key: IdempotencyKey, entry: Option<Entry>, undetected: bool) -> Self {
+        Self { key, entry, undetected }
+    }
+
+    /// What the API shall know the call by.
+    pub fn key(&self) -> IdempotencyKey {
+        self.key
+    }
+
+    /// Whether there may have been one like it, for which there was no room.
+    pub fn is_undetected(&self) -> bool {
+        self.undetected
+    }
+
+    /// It is refused before it calls the API. So is who joined it, and nothing is remembered.
+    pub fn refused(self, failed: Failed) {
+        if let Some(entry) = self.entry {
+            entry.end(End::Unsent, Ending::Failed(failed));
+        }
+    }
+
+    /// Calls the API, remembers the end and tells it to those who joined. Where there is somebody to remember it for, the
+    /// call runs on, with all that is `held`, when this is dropped.
+    pub async fn call<F, H>(self, call: F, held: H) -> Decided
+    where
+        F: Future<Output = Decided> + Send + 'static,
+        H: Send + 'static,
+    {
+        let Some(entry) = self.entry else { return call.await };
+        let duplicates = Arc::clone(&entry.duplicates);
+        let call = async move {
+            let decided = call.await;
+            entry.end_with(&decided);
+            drop(held);
+            decided
+        };
+        RunsOn { call: Some(Box::pin(call)), duplicates }.await
+    }
+}
+
+/// A hook in flight that is remembered. However it ends, those who joined it hear of it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    duplicates: Arc<Duplicates>,
+    hash: Hash,
+    window: Duration,
+    ended: bool,
+}
+
+impl Entry {
+    pub(super) fn new(duplicates: Arc<Duplicates>, hash: Hash, window: Duration) -> Self {
+        Self { duplicates, hash, window, ended: false }
+    }
+
+    fn end_with(self, decided: &Decided) {
+        match &decided.decision {
+            Ok(decision) => {
+                let kept = Arc::new(Zeroizing::new(decision.clone()));
+                self.end(End::Decided(Arc::clone(&kept), kept.size()), Ending::Decided(kept));
+            }
+            Err(failure) => {
+                let end = if decided.notes.facts.took.is_some() { End::Failed } else { End::Unsent };
+                let retry_after = decided.notes.facts.retry_after;
+                self.end(end, Ending::Failed(Failed { failure: *failure, retry_after }));
+            }
+        }
+    }
+
+    fn end(mut self, end: End<Arc<Kept>>, ending: Ending) {
+        self.tell(end, ending);
+    }
+
+    fn tell(&mut self, end: End<Arc<Kept>>, ending: Ending) {
+        self.ended = true;
+        let duplicates = &self.duplicates;
+        let now = duplicates.began.elapsed();
+        let joined = duplicates.lock().end(&self.hash, now, self.window, end);
+        if let Some(joined) = joined {
+            joined.send_replace(Some(ending));
+        }
+    }
+}
+
+impl Drop for Entry {
+    /// A call that did not come to its end: a panic, or the end of its worker. The API may have seen it.
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell(End::Failed, Ending::Failed(Reason::Panic.into()));
+        }
+    }
+}
+
+/// A call that is polled here as long as this lives, and in a task of its own after that.
+struct RunsOn<F: Future<Output = Decided> + Send + 'static> {
+    /// Absent once it has ended, and while it is polled: one that panics is not polled again.
+    call: Option<Pin<Box<F>>>,
+    duplicates: Arc<Duplicates>,
+}
+
+impl<F: Future<Output = Decided> + Send + 'static> Future for RunsOn<F> {
+    type Output = Decided;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decided> {
+        let mut call = self.call.take().expect("it is polled until it is ready, and not after a panic");
+        let poll = call.as_mut().poll(cx);
+        if poll.is_pending() {
+            self.call = Some(call);
+        }
+        poll
+    }
+}
+
+impl<F: Future<Output = Decided> + Send + 'static> Drop for RunsOn<F> {
+    fn drop(&mut self) {
+        // Without a runtime the worker has ended, and its calls with it.
+        if let (Some(call), Ok(runtime)) = (self.call.take(), Handle::try_current()) {
+            let running = Running::of(&self.duplicates);
+            runtime.spawn(async move {
+                // Nobody reads what it came to: all that must be known of it was told inside.
+                if AssertUnwindSafe(call).catch_unwind().await.is_err() {
+                    running.0.panics.inc();
+                }
+            });
+        }
+    }
+}
+
+/// One more call that runs on.
+struct Running(Arc<Duplicates>);
+
+impl Running {
+    fn of(duplicates: &Arc<Duplicates>) -> Self {
+        duplicates.running_on.send_modify(|count| *count += 1);
+        Self(Arc::clone(duplicates))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running_on.send_modify(|count| *count -= 1);
+    }
+}

@@ -1,0 +1,230 @@
+//! The identity provider's own retry: joined to the hook that it repeats, or given that hook's decision.
+//!
+//! - [`Duplicates`]: what the process remembers of hooks; the file `store` is the memory itself.
+//! - [`Lead`]: held by the hook that calls the API; its call is the only one for all who sent the same.
+//! - [`Earlier`]: what a hook gets of one that came before it.
+//!
+//! A hook is the same as another if the same caller sent the same bytes to the same hook of the configuration.
+
+mod lead;
+mod store;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+use zeroize::Zeroizing;
+
+pub use self::lead::Lead;
+use self::{
+    lead::Entry,
+    store::{Bounds, Sight, Store},
+};
+use crate::{
+    connector::IdempotencyKey,
+    flow::{Failure, FlowDecision, Reason},
+    limits::KeyedHash,
+    telemetry::{Counter, Metrics},
+};
+
+/// Enough for a thousand hooks a second with the default window.
+const BOUNDS: Bounds = Bounds { entries: 10_000, bytes: 16 * 1024 * 1024 };
+
+/// How many leave under one lock.
+const LEAVING_AT_ONCE: usize = 64;
+
+/// What the process remembers of hooks. One for all workers and all configurations.
+pub struct Duplicates {
+    hash: KeyedHash,
+    began: Instant,
+    /// Locked to look and to change, never over an await.
+    store: Mutex<Store<Arc<Kept>, Joined>>,
+    /// How many calls run on without their hook.
+    running_on: watch::Sender<usize>,
+    panics: Counter,
+}
+
+/// A decision of the API, which is wiped when nobody holds it any more.
+type Kept = Zeroizing<FlowDecision>;
+
+/// Where those who wait for a hook in flight hear of its end.
+type Joined = watch::Sender<Option<Ending>>;
+
+/// What the hook in flight came to.
+#[derive(Clone, Debug)]
+enum Ending {
+    Decided(Arc<Kept>),
+    Failed(Failed),
+}
+
+/// Why there is no decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The failure.
+    pub failure: Failure,
+    /// When to come again, if it was for a limit.
+    pub retry_after: Option<Duration>,
+}
+
+/// Tells the hooks of all configurations of this process apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookIdentity(u64);
+
+impl HookIdentity {
+    /// One that no hook has had.
+    pub fn unused() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What a hook is among those that came before.
+#[derive(Debug)]
+pub enum Seen {
+    /// The first of its kind: it calls the API.
+    First(Lead),
+    /// There was one like it.
+    Before(Earlier),
+}
+
+/// A hook that came before and was the same.
+#[derive(Debug)]
+pub enum Earlier {
+    /// It is still in flight.
+    InFlight(InFlight),
+    /// It was decided.
+    Decided(Decision),
+}
+
+impl Earlier {
+    /// What this came to, or [`Reason::Deadline`] if that is not known by then.
+    pub async fn ended_by(self, deadline: Instant) -> Result<FlowDecision, Failed> {
+        match self {
+            Self::InFlight(in_flight) => in_flight.ended_by(deadline).await,
+            Self::Decided(decision) => Ok(decision.replayed()),
+        }
+    }
+}
+
+/// The end of a hook in flight, once there is one.
+#[derive(Debug)]
+pub struct InFlight(watch::Receiver<Option<Ending>>);
+
+/// A decision that was kept.
+pub struct Decision(Arc<Kept>);
+
+impl Duplicates {
+    /// No hook is remembered yet. Panics in calls that run on are counted in `metrics`.
+    pub fn new(metrics: &Metrics) -> Arc<Self> {
+        Self::with_bounds(BOUNDS, metrics)
+    }
+
+    fn with_bounds(bounds: Bounds, metrics: &Metrics) -> Arc<Self> {
+        let (running_on, _) = watch::channel(0);
+        let store = Mutex::new(Store::new(bounds));
+        let panics = metrics.panics();
+        Arc::new(Self { hash: KeyedHash::new(), began: Instant::now(), store, running_on, panics })
+    }
+
+    /// Looks for the hook among those that came before, and notes it if it is the first. Its end will be remembered for
+    /// `window`.
+    pub fn look(self: &Arc<Self>, caller: &str, hook: HookIdentity, body: &[u8], window: Duration) -> Seen {
+        let hash = self.hash.of(&[caller.as_bytes(), &hook.0.to_le_bytes(), body]);
+        let (fresh, now) = (IdempotencyKey::random(), self.began.elapsed());
+        let mut store = self.lock();
+        // Two for each that comes, so that those whose time is over are never many.
+        let left = [store.expire(now), store.expire(now)];
+        let (found, gone) = match store.sight(hash, now, fresh) {
+            Sight::Decided(decision) => (Ok(Earlier::Decided(Decision(decision))), None),
+            Sight::InFlight(joined) => {
+                let ending = joined.get_or_insert_with(|| watch::channel(None).0).subscribe();
+                (Ok(Earlier::InFlight(InFlight(ending))), None)
+            }
+            Sight::First { key, crowded_out, gone } => (Err((key, true, crowded_out)), gone),
+            Sight::Full => (Err((fresh, false, true)), None),
+        };
+        drop(store);
+        // What has left is wiped, which nobody shall wait for.
+        drop((left, gone));
+        match found {
+            Ok(earlier) => Seen::Before(earlier),
+            Err((key, noted, undetected)) => {
+                let entry = noted.then(|| Entry::new(Arc::clone(self), hash, window));
+                Seen::First(Lead::new(key, entry, undetected))
+            }
+        }
+    }
+
+    /// Forgets those whose window has passed. Worth doing every second or so.
+    pub fn upkeep(&self) {
+        loop {
+            let mut store = self.lock();
+            let now = self.began.elapsed();
+            let gone: Vec<_> = std::iter::from_fn(|| store.expire(now)).take(LEAVING_AT_ONCE).collect();
+            drop(store);
+            if gone.len() < LEAVING_AT_ONCE {
+                return;
+            }
+        }
+    }
+
+    /// Completes when no call runs on without its hook.
+    pub async fn none_runs_on(&self) {
+        let ended = self.running_on.subscribe().wait_for(|count| *count == 0).await.map(|_| ());
+        debug_assert!(ended.is_ok(), "`self` holds the sender");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store<Arc<Kept>, Joined>> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InFlight {
+    async fn ended_by(mut self, deadline: Instant) -> Result<FlowDecision, Failed> {
+        match timeout_at(deadline, self.0.wait_for(Option::is_some)).await.as_ref().map(Result::as_deref) {
+            Ok(Ok(Some(Ending::Decided(decision)))) => Ok(FlowDecision::clone(decision)),
+            Ok(Ok(Some(Ending::Failed(failed)))) => Err(*failed),
+            // Nobody ends it who could say how.
+            Ok(Ok(None) | Err(_)) => Err(Reason::Panic.into()),
+            Err(_) => Err(Reason::Deadline.into()),
+        }
+    }
+}
+
+impl Decision {
+    fn replayed(&self) -> FlowDecision {
+        FlowDecision::clone(&self.0)
+    }
+}
+
+impl From<Reason> for Failed {
+    fn from(reason: Reason) -> Self {
+        Self { failure: reason.into(), retry_after: None }
+    }
+}
+
+impl fmt::Debug for Duplicates {
+    /// Without what is remembered.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Duplicates")
+    }
+}
+
+impl fmt::Debug for Decision {
+    /// The decision's name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        FlowDecision::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests;

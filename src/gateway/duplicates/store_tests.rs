@@ -1,0 +1,275 @@
+//! The store beside a model that keeps a plain list, step by step.
+
+use std::sync::LazyLock;
+
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use super::*;
+
+const WINDOW: Duration = Duration::from_secs(10);
+const ROOMY: Bounds = Bounds { entries: 100, bytes: 100 * OVERHEAD };
+
+/// Decisions are numbers here, and so are those who wait.
+type Numbers = Store<u32, u32>;
+
+static KEYS: LazyLock<Vec<IdempotencyKey>> =
+    LazyLock::new(|| (0..=u8::MAX).map(|_| IdempotencyKey::random()).collect());
+
+fn key(number: u8) -> IdempotencyKey {
+    KEYS[usize::from(number)]
+}
+
+fn first(number: u8) -> Sight<'static, u32, u32> {
+    Sight::First { key: key(number), crowded_out: false, gone: None }
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_decision_is_given_again_until_its_window_has_passed() {
+    let mut store = Numbers::new(ROOMY);
+    assert_eq!(store.sight([1; 32], seconds(0), key(1)), first(1));
+    assert_eq!(
+        store.sight([1; 32], seconds(50), key(2)),
+        Sight::InFlight(&mut None),
+        "however long it takes"
+    );
+    assert_eq!(store.sight([2; 32], seconds(50), key(2)), first(2), "another one is another one");
+    assert_eq!(store.end(&[1; 32], seconds(60), WINDOW, End::Decided(7, 3)), None);
+    assert_eq!(store.size(), (2, 2 * OVERHEAD + 3));
+    for now in [seconds(60), Duration::new(69, 999_999_999)] {
+        assert_eq!(store.expire(now), None);
+        assert_eq!(store.sight([1; 32], now, key(3)), Sight::Decided(7));
+    }
+    let gone = Some(Gone(Some(7)));
+    let again = Sight::First { key: key(4), crowded_out: false, gone };
+    assert_eq!(
+        store.sight([1; 32], seconds(70), key(4)),
+        again,
+        "with another key: it is not the same any more"
+    );
+    assert_eq!(store.size(), (2, 2 * OVERHEAD));
+}
+
+#[test]
+fn after_a_failure_the_next_one_leads_with_the_same_key_within_the_window() {
+    let mut store = Numbers::new(ROOMY);
+    assert_eq!(store.sight([1; 32], seconds(0), key(1)), first(1));
+    store.end(&[1; 32], seconds(5), WINDOW, End::Failed);
+    assert_eq!(store.sight([1; 32], seconds(14), key(2)), first(1));
+    assert_eq!(store.expire(seconds(15)), None, "the window of the first failure ended with the second call");
+    store.end(&[1; 32], seconds(16), WINDOW, End::Failed);
+    assert_eq!(store.sight([1; 32], seconds(25), key(3)), first(1));
+    store.end(&[1; 32], seconds(25), WINDOW, End::Unsent);
+    assert_eq!(store.size(), (0, 0), "what the API cannot have seen is no secret between the two");
+    assert_eq!(store.sight([1; 32], seconds(26), key(4)), first(4));
+}
+
+#[test]
+fn those_who_wait_are_told_once() {
+    let mut store = Numbers::new(ROOMY);
+    store.sight([1; 32], seconds(0), key(1));
+    let Sight::InFlight(joined) = store.sight([1; 32], seconds(0), key(2)) else { panic!("it is in flight") };
+    *joined = Some(42);
+    assert_eq!(store.sight([1; 32], seconds(0), key(3)), Sight::InFlight(&mut Some(42)));
+    assert_eq!(store.end(&[1; 32], seconds(1), WINDOW, End::Decided(7, 1)), Some(42));
+    assert_eq!(store.end(&[1; 32], seconds(1), WINDOW, End::Failed), None, "it has ended already");
+    assert_eq!(store.sight([1; 32], seconds(1), key(4)), Sight::Decided(7));
+}
+
+#[test]
+fn when_it_is_full_nothing_is_noted_and_nothing_is_lost() {
+    let mut store = Numbers::new(Bounds { entries: 2, bytes: 2 * OVERHEAD + 10 });
+    store.sight([1; 32], seconds(0), key(1));
+    store.end(&[1; 32], seconds(0), WINDOW, End::Decided(7, 8));
+    store.sight([2; 32], seconds(1), key(2));
+    assert_eq!(store.sight([3; 32], seconds(1), key(3)), Sight::Full);
+    assert_eq!(store.sight([1; 32], seconds(1), key(4)), Sight::Decided(7));
+
+    store.end(&[2; 32], seconds(1), WINDOW, End::Decided(8, 3));
+    let crowded_out = Sight::First { key: key(2), crowded_out: true, gone: None };
+    assert_eq!(store.sight([2; 32], seconds(2), key(5)), crowded_out, "it has room for ten, not for eleven");
+    store.end(&[2; 32], seconds(2), WINDOW, End::Decided(8, 2));
+    assert_eq!(store.sight([2; 32], seconds(2), key(5)), Sight::Decided(8));
+
+    assert_eq!(
+        store.sight([3; 32], seconds(10), key(3)),
+        Sight::Full,
+        "whose time is over may not have left"
+    );
+    assert_eq!(store.expire(seconds(10)), Some(Gone(Some(7))));
+    assert_eq!(store.expire(seconds(10)), None);
+    assert_eq!(store.sight([3; 32], seconds(10), key(3)), first(3));
+}
+
+#[test]
+fn bytes_can_be_what_it_is_full_of() {
+    let mut store = Numbers::new(Bounds { entries: 100, bytes: 2 * OVERHEAD });
+    store.sight([1; 32], seconds(0), key(1));
+    store.end(&[1; 32], seconds(0), WINDOW, End::Decided(7, 1));
+    assert_eq!(store.sight([2; 32], seconds(0), key(2)), Sight::Full);
+    assert_eq!(store.sight([1; 32], seconds(0), key(2)), Sight::Decided(7));
+}
+
+/// What it is full of first: hooks, or bytes.
+const TIGHT: [Bounds; 2] =
+    [Bounds { entries: 4, bytes: 100 * OVERHEAD }, Bounds { entries: 100, bytes: 4 * OVERHEAD + 10 }];
+
+/// The same as a list, looked through from its beginning.
+struct Model {
+    bounds: Bounds,
+    noted: Vec<Noted>,
+    ended: u32,
+}
+
+struct Noted {
+    hash: u8,
+    key: IdempotencyKey,
+    joined: Option<u32>,
+    /// Of its latest call, which is in flight as long as there is none.
+    end: Option<Remembered>,
+}
+
+struct Remembered {
+    decision: Option<(u32, usize)>,
+    crowded_out: bool,
+    until: Duration,
+    order: u32,
+}
+
+/// What a sight is, without what the store lends.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    First(IdempotencyKey, bool),
+    InFlight(Option<u32>),
+    Decided(u32),
+    Full,
+}
+
+impl Model {
+    fn bytes(&self) -> usize {
+        let bytes = |noted: &Noted| noted.end.as_ref()?.decision.map(|(_, bytes)| bytes);
+        self.noted.iter().map(|noted| OVERHEAD + bytes(noted).unwrap_or(0)).sum()
+    }
+
+    fn sight(&mut self, hash: u8, now: Duration, fresh: IdempotencyKey) -> Seen {
+        self.noted.retain(|noted| noted.hash != hash || noted.end.as_ref().is_none_or(|end| now < end.until));
+        let full = self.noted.len() == self.bounds.entries || self.bytes() + OVERHEAD > self.bounds.bytes;
+        let Some(noted) = self.noted.iter_mut().find(|noted| noted.hash == hash) else {
+            if full {
+                return Seen::Full;
+            }
+            self.noted.push(Noted { hash, key: fresh, joined: None, end: None });
+            return Seen::First(fresh, false);
+        };
+        match noted.end.take() {
+            None => Seen::InFlight(noted.joined),
+            Some(Remembered { decision: None, crowded_out, .. }) => Seen::First(noted.key, crowded_out),
+            Some(end @ Remembered { decision: Some((decision, _)), .. }) => {
+                noted.end = Some(end);
+                Seen::Decided(decision)
+            }
+        }
+    }
+
+    fn join(&mut self, hash: u8) {
+        let noted = self.noted.iter_mut().find(|noted| noted.hash == hash).unwrap();
+        noted.joined = Some(noted.joined.unwrap_or(0) + 1);
+    }
+
+    fn end(&mut self, hash: u8, until: Duration, end: &End<u32>) -> Option<u32> {
+        let room = self.bounds.bytes - self.bytes();
+        let place = self.noted.iter().position(|noted| noted.hash == hash && noted.end.is_none())?;
+        if matches!(end, End::Unsent) {
+            return self.noted.remove(place).joined;
+        }
+        let decision = match end {
+            End::Decided(decision, bytes) => Some((*decision, *bytes)),
+            End::Failed | End::Unsent => None,
+        };
+        let kept = decision.filter(|(_, bytes)| *bytes <= room);
+        let crowded_out = decision.is_some() && kept.is_none();
+        self.ended += 1;
+        let noted = &mut self.noted[place];
+        noted.end = Some(Remembered { decision: kept, crowded_out, until, order: self.ended });
+        noted.joined.take()
+    }
+
+    fn expire(&mut self, now: Duration) -> Option<Gone<u32>> {
+        let over = self.noted.iter().enumerate().filter_map(|(place, noted)| {
+            let end = noted.end.as_ref().filter(|end| end.until <= now)?;
+            Some((end.until, end.order, place))
+        });
+        let (.., place) = over.min()?;
+        Some(Gone(self.noted.remove(place).end?.decision.map(|(decision, _)| decision)))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A hook comes, and waits if one like it is in flight.
+    Comes(u8),
+    Decided(u8, usize, u64),
+    Failed(u8, u64),
+    Unsent(u8),
+    Passes(u64),
+    Leaves,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let hash = || 0..6_u8;
+    prop_oneof![
+        6 => hash().prop_map(Step::Comes),
+        4 => (hash(), 0..7_usize, 0..5_u64).prop_map(|(hash, bytes, window)| Step::Decided(hash, bytes, window)),
+        2 => (hash(), 0..5_u64).prop_map(|(hash, window)| Step::Failed(hash, window)),
+        1 => hash().prop_map(Step::Unsent),
+        3 => (0..3_u64).prop_map(Step::Passes),
+        2 => Just(Step::Leaves),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_does_what_a_list_does(bounds in select(&TIGHT), steps in vec(step(), 1..80)) {
+        let (mut store, mut model) = (Numbers::new(bounds), Model { bounds, noted: Vec::new(), ended: 0 });
+        let mut now = Duration::ZERO;
+        for (number, step) in (0..).zip(steps) {
+            let fresh = key(number);
+            let mut ends = |hash: u8, window: u64, end: fn(u32, usize) -> End<u32>, bytes: usize| {
+                let (window, decision) = (seconds(window), u32::from(number));
+                let told = store.end(&[hash; 32], now, window, end(decision, bytes));
+                prop_assert_eq!(told, model.end(hash, now + window, &end(decision, bytes)));
+                Ok(())
+            };
+            match step {
+                Step::Decided(hash, bytes, window) => ends(hash, window, End::Decided, bytes)?,
+                Step::Failed(hash, window) => ends(hash, window, |_, _| End::Failed, 0)?,
+                Step::Unsent(hash) => ends(hash, 0, |_, _| End::Unsent, 0)?,
+                Step::Passes(time) => now += seconds(time),
+                Step::Leaves => prop_assert_eq!(store.expire(now), model.expire(now)),
+                Step::Comes(hash) => {
+                    let seen = match store.sight([hash; 32], now, fresh) {
+                        Sight::First { key, crowded_out, .. } => Seen::First(key, crowded_out),
+                        Sight::Decided(decision) => Seen::Decided(decision),
+                        Sight::Full => Seen::Full,
+                        Sight::InFlight(joined) => {
+                            let before = *joined;
+                            *joined = Some(before.unwrap_or(0) + 1);
+                            Seen::InFlight(before)
+                        }
+                    };
+                    prop_assert_eq!(&seen, &model.sight(hash, now, fresh));
+                    if let Seen::InFlight(_) = seen {
+                        model.join(hash);
+                    }
+                }
+            }
+            prop_assert_eq!(store.size(), (model.noted.len(), model.bytes()));
+            prop_assert!(store.entries.len() <= bounds.entries && store.bytes <= bounds.bytes);
+        }
+    }
+}

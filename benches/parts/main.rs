@@ -10,6 +10,7 @@ mod answers;
 mod callers;
 mod claims;
 mod cpu_time;
+mod duplicates;
 mod policies;
 
 use cpu_time::CpuTime;
@@ -27,6 +28,7 @@ fn main() {
     claims::measure(&mut criterion);
     answers::measure(&mut criterion);
     callers::measure(&mut criterion);
+    duplicates::measure(&mut criterion);
     policies::measure(&mut criterion);
     criterion.final_summary();
 }

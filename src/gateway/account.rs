@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     correlation::{self, Trace},
+    duplicates::{Earlier, Failed},
     snapshot::{Caller, Credential, Flow, Hook},
     worker::Current,
 };
@@ -26,7 +27,7 @@ use crate::{
         normalize::{Repair, Repairs},
     },
     flow::{Failure, Given, Reason},
-    telemetry::{AccessEvent, ClaimNames, DecisionLabel, Outcome},
+    telemetry::{AccessEvent, ClaimNames, DecisionLabel, Duplicate, Outcome},
 };
 
 /// The account of one hook.
@@ -43,6 +44,7 @@ pub(super) struct Account<'a> {
     retry_after: Duration,
     bytes_in: Option<usize>,
     connector: Option<&'a Connector>,
+    duplicate: Option<Duplicate>,
     /// Since when the API is called, while that lasts.
     calling: Option<Instant>,
     claims_sent: usize,
@@ -78,6 +80,7 @@ impl<'a> Account<'a> {
             retry_after: Duration::ZERO,
             bytes_in: None,
             connector: None,
+            duplicate: None,
             calling: None,
             claims_sent: 0,
             dropped_sent: ClaimNames::none(),
@@ -122,6 +125,19 @@ impl<'a> Account<'a> {
         self.bytes_in.is_some()
     }
 
+    pub(super) fn repeats(&mut self, earlier: &Earlier) {
+        self.duplicate = Some(match earlier {
+            Earlier::InFlight(_) => Duplicate::Joined,
+            Earlier::Decided(_) => Duplicate::Replayed,
+        });
+    }
+
+    /// As the hook that this one repeats.
+    pub(super) fn failed_alike(&mut self, failed: Failed) -> Failure {
+        self.retry_after = failed.retry_after.unwrap_or_default();
+        failed.failure
+    }
+
     pub(super) fn selected(&mut self, connector: &'a Connector, sent: &Sent<'_>) {
         self.connector = Some(connector);
         self.claims_sent = sent.count;
@@ -152,6 +168,7 @@ impl<'a> Account<'a> {
             Given::Decision(decision) => decision.into(),
         };
         let outcome = match self.failure {
+            None if self.duplicate.is_some() => Outcome::Replayed,
             None => Outcome::Api,
             // Nobody is left to read it: the event is that of a hook without an ending.
             Some(Failure { reason: Reason::ClientGone, .. }) => return,
@@ -221,6 +238,7 @@ impl Drop for Account<'_> {
             upstream_status: self.facts.status,
             reused: self.facts.reused,
             attempts: Some(self.facts.attempts).filter(|attempts| *attempts > 1),
+            duplicate: self.duplicate,
             total: Some(self.received.elapsed()),
             upstream: self.facts.took,
             wait: Some(self.facts.waited).filter(|waited| !waited.is_zero()),

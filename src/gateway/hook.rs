@@ -16,12 +16,13 @@ use tokio::time::Instant;
 use super::{
     account::Account,
     body::{self, read_body},
+    duplicates::Seen,
     reply,
     unambiguous::check_unambiguous,
     worker::{Current, Worker},
 };
 use crate::{
-    connector::{Ask, IdempotencyKey},
+    connector::Ask,
     dialect::api_connector,
     flow::{Failure, FlowDecision, Given, Reason},
     limits::Limited,
@@ -90,24 +91,35 @@ where
     if let Some(rate) = &caller.rate {
         rate.take().map_err(|Limited { retry_after }| account.limited(Reason::CallerLimited, retry_after))?;
     }
-    let _place = shared.in_flight.try_enter().ok_or(Reason::Overloaded)?;
+    let place = shared.in_flight.try_enter_owned().ok_or(Reason::Overloaded)?;
     let _gauge = shared.metrics.enter_hook();
 
-    // What it says, and what of that may leave.
+    // What does it say?
     let until = deadline.min(Instant::now() + shared.body_timeout);
     let bytes = read_body(body, shared.max_body, until).await?;
     account.read(bytes.len());
     let members = api_connector::decode(&bytes, hook.step).map_err(Reason::BadRequest)?;
+
+    // Has it come before? Then it gets what the first one gets, and the API is not asked again.
+    let first = match hook.look(&shared.duplicates, caller, &bytes, &members) {
+        Seen::First(first) => first,
+        Seen::Before(earlier) => {
+            account.repeats(&earlier);
+            return earlier.ended_by(deadline).await.map_err(|failed| account.failed_alike(failed));
+        }
+    };
+
+    // What of it may leave.
     let connector = current.connector(hook);
     let sent = connector.select(&members);
     account.selected(connector, &sent);
 
     // Ask the API, and make a decision of what it says.
-    let correlation = account.correlation(IdempotencyKey::random());
+    let correlation = account.correlation(first.key());
     let ask = Ask { claims: &sent.claims, step: hook.step, correlation, deadline };
     let call = connector.call(ask);
     account.calls();
-    let decided = call.await;
+    let decided = first.call(call, place).await;
     account.decided(&decided);
     decided.decision
 }

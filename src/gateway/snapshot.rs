@@ -10,13 +10,17 @@ use http::request::Parts;
 
 use super::{
     correlation,
+    duplicates::{Duplicates, HookIdentity, Lead, Seen},
     setup::{self, SetupError},
 };
 use crate::{
     caller::{self, AuthFailure, Guard},
     config::{self, Config, Listen, Name},
     connector::Api,
-    flow::{OnFailure, Reason, Step},
+    flow::{
+        OnFailure, Reason, Step,
+        claims::{Member, names_subject},
+    },
     limits::{InFlight, Rate, RetryBudget},
     telemetry::{Certificate, Counter, HookMetrics, Metrics},
     tls::{HandshakeFailure, Peer, ServerTls},
@@ -30,6 +34,7 @@ pub struct Snapshot {
     pub(super) apis: Vec<Arc<Api>>,
     pub(super) in_flight: Arc<InFlight>,
     retry_budget: Arc<RetryBudget>,
+    pub(super) duplicates: Arc<Duplicates>,
     pub(super) max_body: usize,
     pub(super) body_timeout: Duration,
     pub(super) listen: Listen,
@@ -72,6 +77,8 @@ pub(super) struct Hook {
     pub(super) on_failure: OnFailure,
     pub(super) metrics: HookMetrics,
     pub(super) connector: usize,
+    config: config::Hook,
+    identity: HookIdentity,
 }
 
 impl Snapshot {
@@ -84,7 +91,8 @@ impl Snapshot {
     }
 
     /// Puts another configuration to work after this one. What lives is carried over where its settings are the same:
-    /// rates, numbers at a time, breakers, connections to APIs, TLS sessions of callers.
+    /// rates, numbers at a time, breakers, connections to APIs, TLS sessions of callers, decisions on hooks that may come
+    /// again.
     pub fn succeeded_by(&self, config: Config) -> Result<Self, SetupError> {
         Ok(Self::build(config, self.metrics.clone(), Some(self))?.keeping_sessions_of(self))
     }
@@ -104,13 +112,20 @@ impl Snapshot {
         let tls = listen.tls.clone().and_then(|tls| setup::listener(tls, all_trusts, &mut faults));
         faults.none()?;
 
+        let duplicates =
+            before.map_or_else(|| Duplicates::new(&metrics), |before| Arc::clone(&before.duplicates));
         let shared: Vec<_> =
             callers.iter().map(|caller| Arc::new(Caller::new(caller, &metrics, before))).collect();
         let flows = user_flows.iter().map(|flow| {
             let named = flow.callers.iter().map(|&caller| (&callers[caller], trusts[caller].as_slice()));
             let guard = Guard::new(named);
             let callers = flow.callers.iter().map(|&caller| Arc::clone(&shared[caller])).collect();
-            let hooks = flow.hooks.iter().map(|hook| Hook::new(&flow.name, hook, &metrics)).collect();
+            let hooks = flow.hooks.iter().map(|hook| {
+                let same =
+                    before.and_then(|before| before.same_hook(&flow.name, hook, &apis[hook.connector]));
+                Hook::new(&flow.name, hook, &metrics, same)
+            });
+            let hooks = hooks.collect();
             let name = flow.name.clone();
             (name.as_str().into(), Flow { name, guard, answer_within: flow.answer_within, callers, hooks })
         });
@@ -119,6 +134,7 @@ impl Snapshot {
             callers: shared,
             in_flight: InFlight::succeeding(listen.max_in_flight, before.map(|before| &before.in_flight)),
             retry_budget,
+            duplicates,
             max_body: listen.max_body,
             body_timeout: listen.body_timeout,
             listen,
@@ -192,6 +208,15 @@ impl Snapshot {
         });
     }
 
+    /// The hook that goes on as this one, under the same configuration, over the same API: what was decided for it holds.
+    fn same_hook(&self, flow: &Name, hook: &config::Hook, api: &Arc<Api>) -> Option<&Hook> {
+        let mut hooks = self.flows.get(flow.as_str())?.hooks.iter();
+        hooks.find(|before| {
+            let config = config::Hook { connector: hook.connector, ..before.config.clone() };
+            config == *hook && Arc::ptr_eq(&self.apis[before.connector], api)
+        })
+    }
+
     /// The hook at `/flows/{user_flow}/{step}`.
     pub(super) fn route(&self, path: &str) -> Result<(&Flow, &Hook), Reason> {
         let (flow, step) = path
@@ -229,12 +254,33 @@ impl Caller {
 }
 
 impl Hook {
-    fn new(flow: &Name, hook: &config::Hook, metrics: &Metrics) -> Self {
+    fn new(flow: &Name, hook: &config::Hook, metrics: &Metrics, same: Option<&Self>) -> Self {
         Self {
             step: hook.step,
             on_failure: hook.on_failure.clone(),
             metrics: metrics.for_hook(flow.as_str(), hook.step),
             connector: hook.connector,
+            config: hook.clone(),
+            identity: same.map_or_else(HookIdentity::unused, |same| same.identity),
         }
+    }
+
+    /// What a hook is among those that came before. Only one that names somebody is looked for: without a subject, those
+    /// of different users may well be the same.
+    pub(super) fn look(
+        &self,
+        duplicates: &Arc<Duplicates>,
+        caller: &Caller,
+        body: &[u8],
+        members: &[Member<'_>],
+    ) -> Seen {
+        let Some(window) = self.config.duplicate_window.filter(|_| names_subject(members)) else {
+            return Seen::First(Lead::alone());
+        };
+        let seen = duplicates.look(caller.name.as_str(), self.identity, body, window);
+        if matches!(&seen, Seen::First(first) if first.is_undetected()) {
+            self.metrics.undetected();
+        }
+        seen
     }
 }

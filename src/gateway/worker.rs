@@ -72,6 +72,17 @@ impl Worker {
         self.log.flush_at_every_tick().await
     }
 
+    /// What is done now and then for all workers together, and on none of them: forgets hooks whose window has passed.
+    pub fn upkeep_for_all(&self) {
+        self.current().snapshot.duplicates.upkeep();
+    }
+
+    /// Completes when no call runs on whose caller has hung up, in the whole process.
+    pub async fn calls_ended(&self) {
+        let duplicates = Arc::clone(&self.current().snapshot.duplicates);
+        duplicates.none_runs_on().await;
+    }
+
     /// What a worker does now and then, and last of all: closes connections that idled too long, hands log lines over.
     pub fn upkeep(&self) {
         self.current().connectors.iter().for_each(|connector| connector.sweep());

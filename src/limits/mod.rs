@@ -11,7 +11,7 @@ mod rate;
 mod retries;
 
 pub use breaker::{Availability, Breaker, Pass, Turn};
-pub use in_flight::{InFlight, Permit};
+pub use in_flight::{InFlight, OwnedPermit, Permit};
 pub use keyed_hash::KeyedHash;
 pub use rate::{Limited, Rate};
 pub use retries::{RetryBudget, full_jitter};

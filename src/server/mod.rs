@@ -19,7 +19,7 @@ use futures_util::future::join_all;
 use tokio::{
     runtime,
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use crate::{config::Listen, gateway};
@@ -51,6 +51,9 @@ pub enum Drained {
     CutShort,
 }
 
+/// How often the limits that all workers share are looked over.
+const UPKEEP: Duration = Duration::from_secs(1);
+
 impl Server {
     /// A server on `listener` with a thread for each of these workers.
     pub fn new(
@@ -81,12 +84,16 @@ impl Server {
         hurry: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
         let (stop, stopping) = watch::channel(None);
+        let any = self.workers.first().map(Arc::clone);
         let workers = (0..)
             .zip(self.workers)
             .map(|(number, worker)| Worker::spawn(number, worker, stopping.clone()))
             .collect::<io::Result<Vec<_>>>()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let most = self.settings.max_connections;
+        if let Some(worker) = any {
+            runtime.spawn(upkeep(worker));
+        }
         runtime.block_on(accept::accept(self.listener, self.queue, &workers, most, shutdown))?;
         runtime.block_on(async {
             workers.iter().for_each(Worker::begin_ending);
@@ -110,5 +117,15 @@ impl Server {
                 never = hurried => match never {},
             }
         })
+    }
+}
+
+/// On the thread that accepts, so that no worker's hooks wait for it.
+async fn upkeep(worker: Arc<gateway::Worker>) {
+    let mut tick = interval(UPKEEP);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        worker.upkeep_for_all();
     }
 }

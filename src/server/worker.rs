@@ -124,9 +124,14 @@ fn work(
             }
         }
         drop(alive);
+        let ended = async {
+            all_gone.recv().await;
+            // Another worker's hook may wait for what a call here comes to.
+            port.worker.calls_ended().await;
+        };
         let drained = tokio::select! {
             biased;
-            _ = all_gone.recv() => Drained::Whole,
+            () = ended => Drained::Whole,
             () = stopped(stopping) => match port.ending.hooks() {
                 // What is left is idle, or has not even sent a head.
                 0 => Drained::Whole,

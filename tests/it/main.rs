@@ -9,6 +9,7 @@ mod commands;
 mod connections;
 mod decisions;
 mod descriptors;
+mod duplicates;
 mod ending;
 mod explain;
 mod failures;

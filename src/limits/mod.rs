@@ -7,11 +7,13 @@
 mod breaker;
 mod in_flight;
 mod keyed_hash;
+mod per_user;
 mod rate;
 mod retries;
 
 pub use breaker::{Availability, Breaker, Pass, Turn};
 pub use in_flight::{InFlight, OwnedPermit, Permit};
 pub use keyed_hash::KeyedHash;
+pub use per_user::PerUser;
 pub use rate::{Limited, Rate};
 pub use retries::{RetryBudget, full_jitter};

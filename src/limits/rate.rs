@@ -26,6 +26,15 @@ pub struct Limited {
     pub retry_after: Duration,
 }
 
+/// The limit as the limiters take it.
+pub(super) fn quota(limit: RateLimit) -> Quota {
+    let per = match limit.per {
+        Per::Second => Quota::per_second as fn(NonZeroU32) -> Quota,
+        Per::Minute => Quota::per_minute,
+    };
+    per(limit.count).allow_burst(limit.burst)
+}
+
 impl Rate {
     /// A limiter with a full burst.
     pub fn new(limit: RateLimit) -> Self {
@@ -41,12 +50,7 @@ impl Rate {
 
 impl<C: Clock + Clone> Rate<C> {
     fn with_clock(limit: RateLimit, clock: C) -> Self {
-        let per = match limit.per {
-            Per::Second => Quota::per_second as fn(NonZeroU32) -> Quota,
-            Per::Minute => Quota::per_minute,
-        };
-        let limiter =
-            RateLimiter::direct_with_clock(per(limit.count).allow_burst(limit.burst), clock.clone());
+        let limiter = RateLimiter::direct_with_clock(quota(limit), clock.clone());
         Self { limit, limiter, clock }
     }
 

@@ -109,6 +109,11 @@ where
         }
     };
 
+    // Has its user any left here? Whoever repeats a hook that was let through is not asked.
+    if let Err(Limited { retry_after }) = hook.take_of_user(&members, caller) {
+        return Err(account.failed_alike(first.refused(Reason::UserLimited, retry_after)));
+    }
+
     // What of it may leave.
     let connector = current.connector(hook);
     let sent = connector.select(&members);

@@ -19,9 +19,9 @@ use crate::{
     connector::Api,
     flow::{
         OnFailure, Reason, Step,
-        claims::{Member, names_subject},
+        claims::{self, Member, names_subject},
     },
-    limits::{InFlight, Rate, RetryBudget},
+    limits::{InFlight, Limited, PerUser, Rate, RetryBudget},
     telemetry::{Certificate, Counter, HookMetrics, Metrics},
     tls::{HandshakeFailure, Peer, ServerTls},
 };
@@ -79,6 +79,7 @@ pub(super) struct Hook {
     pub(super) connector: usize,
     config: config::Hook,
     identity: HookIdentity,
+    per_user: Option<Arc<PerUser>>,
 }
 
 impl Snapshot {
@@ -91,8 +92,8 @@ impl Snapshot {
     }
 
     /// Puts another configuration to work after this one. What lives is carried over where its settings are the same:
-    /// rates, numbers at a time, breakers, connections to APIs, TLS sessions of callers, decisions on hooks that may come
-    /// again.
+    /// rates, also those of users, numbers at a time, breakers, connections to APIs, TLS sessions of callers, decisions on
+    /// hooks that may come again.
     pub fn succeeded_by(&self, config: Config) -> Result<Self, SetupError> {
         Ok(Self::build(config, self.metrics.clone(), Some(self))?.keeping_sessions_of(self))
     }
@@ -121,9 +122,8 @@ impl Snapshot {
             let guard = Guard::new(named);
             let callers = flow.callers.iter().map(|&caller| Arc::clone(&shared[caller])).collect();
             let hooks = flow.hooks.iter().map(|hook| {
-                let same =
-                    before.and_then(|before| before.same_hook(&flow.name, hook, &apis[hook.connector]));
-                Hook::new(&flow.name, hook, &metrics, same)
+                let api = &apis[hook.connector];
+                Hook::new(&flow.name, hook, api, &metrics, before)
             });
             let hooks = hooks.collect();
             let name = flow.name.clone();
@@ -193,6 +193,15 @@ impl Snapshot {
         self.forget_others();
     }
 
+    /// Forgets the users of limits whose burst is whole again. Takes up to some milliseconds for each hook with a limit.
+    pub(super) fn forget_users(&self) {
+        let hooks = self.flows.values().flat_map(|flow| &flow.hooks);
+        let users: usize = hooks.filter_map(|hook| hook.per_user.as_ref()).map(|limit| limit.upkeep()).sum();
+        if users > 0 {
+            tracing::debug!(users, "forgot users whose burst is whole again");
+        }
+    }
+
     /// Forgets the metrics of every user flow, connector and caller that is not in this configuration.
     pub fn forget_others(&self) {
         let connectors: HashSet<_> = self.apis.iter().map(|api| api.name()).collect();
@@ -210,11 +219,15 @@ impl Snapshot {
 
     /// The hook that goes on as this one, under the same configuration, over the same API: what was decided for it holds.
     fn same_hook(&self, flow: &Name, hook: &config::Hook, api: &Arc<Api>) -> Option<&Hook> {
-        let mut hooks = self.flows.get(flow.as_str())?.hooks.iter();
-        hooks.find(|before| {
+        self.hook(flow, hook.step).filter(|before| {
             let config = config::Hook { connector: hook.connector, ..before.config.clone() };
             config == *hook && Arc::ptr_eq(&self.apis[before.connector], api)
         })
+    }
+
+    /// The hook of this user flow and step.
+    fn hook(&self, flow: &Name, step: Step) -> Option<&Hook> {
+        self.flows.get(flow.as_str())?.hooks.iter().find(|hook| hook.step == step)
     }
 
     /// The hook at `/flows/{user_flow}/{step}`.
@@ -254,7 +267,18 @@ impl Caller {
 }
 
 impl Hook {
-    fn new(flow: &Name, hook: &config::Hook, metrics: &Metrics, same: Option<&Self>) -> Self {
+    fn new(
+        flow: &Name,
+        hook: &config::Hook,
+        api: &Arc<Api>,
+        metrics: &Metrics,
+        before: Option<&Snapshot>,
+    ) -> Self {
+        let same = before.and_then(|before| before.same_hook(flow, hook, api));
+        let users_before = before.and_then(|before| before.hook(flow, hook.step)?.per_user.as_ref());
+        let per_user = hook
+            .rate_limit_per_user
+            .map(|limit| PerUser::succeeding(limit, metrics.users_unlimited(), users_before));
         Self {
             step: hook.step,
             on_failure: hook.on_failure.clone(),
@@ -262,6 +286,7 @@ impl Hook {
             connector: hook.connector,
             config: hook.clone(),
             identity: same.map_or_else(HookIdentity::unused, |same| same.identity),
+            per_user,
         }
     }
 
@@ -282,5 +307,11 @@ impl Hook {
             self.metrics.undetected();
         }
         seen
+    }
+
+    /// Takes one of what the user of these claims has. A hook without a user is not limited.
+    pub(super) fn take_of_user(&self, members: &[Member<'_>], caller: &Caller) -> Result<(), Limited> {
+        let Some(limit) = &self.per_user else { return Ok(()) };
+        claims::user(members).map_or(Ok(()), |user| limit.take(&user, caller.name.as_str()))
     }
 }

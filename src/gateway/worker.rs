@@ -72,9 +72,12 @@ impl Worker {
         self.log.flush_at_every_tick().await
     }
 
-    /// What is done now and then for all workers together, and on none of them: forgets hooks whose window has passed.
+    /// What is done now and then for all workers together, and on none of them: forgets hooks whose window
+    /// has passed, and users whose burst is whole again.
     pub fn upkeep_for_all(&self) {
-        self.current().snapshot.duplicates.upkeep();
+        let snapshot = Arc::clone(&self.current().snapshot);
+        snapshot.duplicates.upkeep();
+        snapshot.forget_users();
     }
 
     /// Completes when no call runs on whose caller has hung up, in the whole process.

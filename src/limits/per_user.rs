@@ -70,10 +70,13 @@ impl<C: Clock + Clone> PerUser<C> {
         taken.map_err(|not_until| Limited { retry_after: not_until.wait_time_from(self.clock.now()) })
     }
 
-    /// Forgets the users whose burst is whole again, and gives back room. Takes up to some milliseconds.
-    pub fn upkeep(&self) {
+    /// Forgets the users whose burst is whole again, and gives back room; how many it forgot. Takes up to some
+    /// milliseconds.
+    pub fn upkeep(&self) -> usize {
+        let before = self.limiter.len();
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();
+        before.saturating_sub(self.limiter.len())
     }
 
     fn key(&self, user: &User<'_>, caller: &str) -> Key {

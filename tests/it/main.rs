@@ -30,3 +30,4 @@ mod stages;
 mod support;
 mod support_works;
 mod tls;
+mod users;

@@ -50,10 +50,12 @@ impl Lead {
     }
 
     /// It is refused before it calls the API. So is who joined it, and nothing is remembered.
-    pub fn refused(self, failed: Failed) {
+    pub fn refused(self, reason: Reason, retry_after: Duration) -> Failed {
+        let failed = Failed { failure: reason.into(), retry_after: Some(retry_after) };
         if let Some(entry) = self.entry {
             entry.end(End::Unsent, Ending::Failed(failed));
         }
+        failed
     }
 
     /// Calls the API, remembers the end and tells it to those who joined. Where there is somebody to remember it for, the

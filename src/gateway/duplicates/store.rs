@@ -46,9 +46,20 @@ struct Entry<D, J> {
 }
 
 enum State<D, J> {
-    InFlight { joined: Option<J> },
-    Decided { decision: D, bytes: usize, leaving: Leaving },
-    Failed { leaving: Leaving, crowded_out: bool },
+    /// `seen`: the API may have seen a call of before, under the same key.
+    InFlight {
+        joined: Option<J>,
+        seen: bool,
+    },
+    Decided {
+        decision: D,
+        bytes: usize,
+        leaving: Leaving,
+    },
+    Failed {
+        leaving: Leaving,
+        crowded_out: bool,
+    },
 }
 
 /// What a hook is to the store.
@@ -78,7 +89,7 @@ pub(super) enum End<D> {
     Decided(D, usize),
     /// No decision, though the API may have seen the call.
     Failed,
-    /// The API cannot have seen it, so that there is nothing to remember.
+    /// The API cannot have seen this one, so that there is nothing to remember but a call of before.
     Unsent,
 }
 
@@ -101,18 +112,18 @@ impl<D: Clone, J> Store<D, J> {
         let entry = match self.entries.entry(hash) {
             hash_map::Entry::Vacant(_) if full => return Sight::Full,
             hash_map::Entry::Vacant(place) => {
-                place.insert(Entry { key: fresh, state: State::InFlight { joined: None } });
+                place.insert(Entry { key: fresh, state: State::InFlight { joined: None, seen: false } });
                 self.bytes += OVERHEAD;
                 return Sight::First { key: fresh, crowded_out: false, gone };
             }
             hash_map::Entry::Occupied(entry) => entry.into_mut(),
         };
         match entry.state {
-            State::InFlight { ref mut joined } => Sight::InFlight(joined),
+            State::InFlight { ref mut joined, .. } => Sight::InFlight(joined),
             State::Decided { ref decision, .. } => Sight::Decided(decision.clone()),
             State::Failed { leaving, crowded_out } => {
                 self.leaving.remove(&leaving);
-                entry.state = State::InFlight { joined: None };
+                entry.state = State::InFlight { joined: None, seen: true };
                 Sight::First { key: entry.key, crowded_out, gone }
             }
         }
@@ -123,11 +134,11 @@ impl<D: Clone, J> Store<D, J> {
     pub(super) fn end(&mut self, hash: &Hash, now: Duration, window: Duration, end: End<D>) -> Option<J> {
         let room = self.bounds.bytes.saturating_sub(self.bytes);
         let state = &mut self.entries.get_mut(hash)?.state;
-        let State::InFlight { joined } = state else { return None };
-        let joined = joined.take();
+        let State::InFlight { joined, seen } = state else { return None };
+        let (joined, seen) = (joined.take(), *seen);
         let leaving = (now.saturating_add(window), self.ended);
         match end {
-            End::Unsent => {
+            End::Unsent if !seen => {
                 self.remove(hash);
                 return joined;
             }
@@ -136,7 +147,7 @@ impl<D: Clone, J> Store<D, J> {
                 self.bytes += bytes;
             }
             End::Decided(..) => *state = State::Failed { leaving, crowded_out: true },
-            End::Failed => *state = State::Failed { leaving, crowded_out: false },
+            End::Failed | End::Unsent => *state = State::Failed { leaving, crowded_out: false },
         }
         self.leaving.insert(leaving, *hash);
         self.ended += 1;

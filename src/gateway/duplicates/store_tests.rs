@@ -63,8 +63,12 @@ fn after_a_failure_the_next_one_leads_with_the_same_key_within_the_window() {
     store.end(&[1; 32], seconds(16), WINDOW, End::Failed);
     assert_eq!(store.sight([1; 32], seconds(25), key(3)), first(1));
     store.end(&[1; 32], seconds(25), WINDOW, End::Unsent);
-    assert_eq!(store.size(), (0, 0), "what the API cannot have seen is no secret between the two");
-    assert_eq!(store.sight([1; 32], seconds(26), key(4)), first(4));
+    assert_eq!(store.sight([1; 32], seconds(34), key(4)), first(1), "the API may have seen the ones before");
+
+    assert_eq!(store.sight([2; 32], seconds(34), key(5)), first(5));
+    store.end(&[2; 32], seconds(34), WINDOW, End::Unsent);
+    assert_eq!(store.size(), (1, OVERHEAD), "what the API cannot have seen needs no memory");
+    assert_eq!(store.sight([2; 32], seconds(35), key(6)), first(6));
 }
 
 #[test]
@@ -128,6 +132,8 @@ struct Noted {
     hash: u8,
     key: IdempotencyKey,
     joined: Option<u32>,
+    /// The API may have seen a call.
+    seen: bool,
     /// Of its latest call, which is in flight as long as there is none.
     end: Option<Remembered>,
 }
@@ -161,7 +167,7 @@ impl Model {
             if full {
                 return Seen::Full;
             }
-            self.noted.push(Noted { hash, key: fresh, joined: None, end: None });
+            self.noted.push(Noted { hash, key: fresh, joined: None, seen: false, end: None });
             return Seen::First(fresh, false);
         };
         match noted.end.take() {
@@ -182,7 +188,7 @@ impl Model {
     fn end(&mut self, hash: u8, until: Duration, end: &End<u32>) -> Option<u32> {
         let room = self.bounds.bytes - self.bytes();
         let place = self.noted.iter().position(|noted| noted.hash == hash && noted.end.is_none())?;
-        if matches!(end, End::Unsent) {
+        if matches!(end, End::Unsent) && !self.noted[place].seen {
             return self.noted.remove(place).joined;
         }
         let decision = match end {
@@ -193,6 +199,7 @@ impl Model {
         let crowded_out = decision.is_some() && kept.is_none();
         self.ended += 1;
         let noted = &mut self.noted[place];
+        noted.seen = true;
         noted.end = Some(Remembered { decision: kept, crowded_out, until, order: self.ended });
         noted.joined.take()
     }

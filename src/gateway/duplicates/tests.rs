@@ -126,12 +126,21 @@ async fn after_a_failure_the_key_stays_if_the_api_may_have_seen_it() {
     assert!(!second.is_undetected());
     let unsent = Decided { decision: Err(Reason::InFlightFull.into()), notes: Notes::default() };
     second.call(ready(unsent), ()).await;
-    assert_eq!(duplicates.lock().size(), (0, 0));
     let third = lead(&duplicates);
+    assert_eq!(third.key(), first_key, "the first one may have reached the API all the same");
     let fourth = joined(&duplicates);
-    let limited = Failed { failure: Reason::UserLimited.into(), retry_after: Some(WINDOW) };
-    third.refused(limited);
+    let limited = third.refused(Reason::UserLimited, WINDOW);
     assert_eq!(fourth.ended_by(far()).await, Err(limited));
+    assert_eq!(lead(&duplicates).key(), first_key);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_stays_of_a_hook_that_never_went_to_the_api() {
+    let duplicates = duplicates();
+    let unsent = Decided { decision: Err(Reason::InFlightFull.into()), notes: Notes::default() };
+    lead(&duplicates).call(ready(unsent), ()).await;
+    assert_eq!(duplicates.lock().size(), (0, 0));
+    lead(&duplicates).refused(Reason::UserLimited, WINDOW);
     assert_eq!(duplicates.lock().size(), (0, 0));
 }
 

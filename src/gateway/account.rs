@@ -27,6 +27,7 @@ use crate::{
         normalize::{Repair, Repairs},
     },
     flow::{Failure, Given, Reason},
+    limits::Limited,
     telemetry::{AccessEvent, ClaimNames, DecisionLabel, Duplicate, Outcome},
 };
 
@@ -101,9 +102,13 @@ impl<'a> Account<'a> {
         deadline
     }
 
+    /// Only who has no good credential asks the limit of those, so no flood of them keeps out who has one.
     pub(super) fn not_admitted(&mut self, failure: AuthFailure) -> Reason {
         self.auth_failure = Some(failure);
-        Reason::Unauthenticated
+        match self.current.snapshot.unauthenticated.take() {
+            Ok(()) => Reason::Unauthenticated,
+            Err(Limited { retry_after }) => self.limited(Reason::UnauthenticatedLimited, retry_after),
+        }
     }
 
     pub(super) fn admitted(&mut self, caller: &'a Caller, credential: &'a Credential) {
@@ -120,9 +125,11 @@ impl<'a> Account<'a> {
         self.bytes_in = Some(bytes);
     }
 
-    /// Whether the body was read to its end.
-    pub(super) fn has_read(&self) -> bool {
-        self.bytes_in.is_some()
+    /// Whether what may be left of the body is read and dropped, so that the sender sees the answer and may send another.
+    /// Not for those who try credentials faster than they may: each further one shall cost them a connection.
+    pub(super) fn lingers(&self) -> bool {
+        let guesses = |failure: Failure| failure.reason == Reason::UnauthenticatedLimited;
+        self.bytes_in.is_none() && !self.failure.is_some_and(guesses)
     }
 
     pub(super) fn repeats(&mut self, earlier: &Earlier) {

@@ -46,7 +46,7 @@ where
         Err(Reason::Panic.into())
     });
     let response = conclude(result, &mut account);
-    if !account.has_read() {
+    if account.lingers() {
         body::linger(&head, body);
     }
     response

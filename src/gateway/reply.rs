@@ -36,8 +36,9 @@ pub(super) fn problem(reason: Reason, account: &Account<'_>) -> Response<Full<By
         Reason::MethodNotAllowed => {
             headers.insert(header::ALLOW, POST);
         }
-        // Where this body ends, others may see otherwise, and what follows it with that.
-        Reason::BadRequest(RequestRule::Framing) => {
+        // Where this body ends, others may see otherwise, and what follows it with that. And who tries credentials faster
+        // than they may shall need a connection for each.
+        Reason::BadRequest(RequestRule::Framing) | Reason::UnauthenticatedLimited => {
             headers.insert(header::CONNECTION, CLOSE);
         }
         _ => {}

@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub(super) in_flight: Arc<InFlight>,
     retry_budget: Arc<RetryBudget>,
     pub(super) duplicates: Arc<Duplicates>,
+    /// What requests without a good credential share.
+    pub(super) unauthenticated: Arc<Rate>,
     pub(super) max_body: usize,
     pub(super) body_timeout: Duration,
     pub(super) listen: Listen,
@@ -135,6 +137,10 @@ impl Snapshot {
             in_flight: InFlight::succeeding(listen.max_in_flight, before.map(|before| &before.in_flight)),
             retry_budget,
             duplicates,
+            unauthenticated: Rate::succeeding(
+                listen.unauthenticated_limit,
+                before.map(|before| &before.unauthenticated),
+            ),
             max_body: listen.max_body,
             body_timeout: listen.body_timeout,
             listen,

@@ -27,6 +27,7 @@ mod retries;
 mod rooms;
 mod schema;
 mod stages;
+mod strangers;
 mod support;
 mod support_works;
 mod tls;

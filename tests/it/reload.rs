@@ -66,9 +66,10 @@ fn serve(config: &Path) -> Gateway {
     Gateway::from_command(claimgate(["serve".as_ref(), "--config".as_ref(), config.as_os_str()]))
 }
 
-/// The only secret is in a file beside the configuration.
+/// The only secret is in a file beside the configuration; it is tried again and again until it is in force.
 fn with_password_file(api: &ScriptedApi) -> String {
-    let text = ConfigText::new(&api.url("/")).text();
+    let patient = "unauthenticated_limit: { rate: 10000/s, burst: 10000 }";
+    let text = ConfigText::new(&api.url("/")).listen(patient).text();
     let from = "password: s3cret";
     assert!(text.contains(from), "{text}");
     text.replace(from, "password: { file: password }")

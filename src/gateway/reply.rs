@@ -7,7 +7,7 @@ use http_body_util::Full;
 use super::{account::Account, correlation::REQUEST_ID};
 use crate::{
     dialect::api_connector,
-    flow::{FlowDecision, Reason, RequestRule},
+    flow::{FlowDecision, Reason, RequestRule, claims::write_json_string},
 };
 
 /// The challenge for Basic (RFC 7617 section 2).
@@ -16,6 +16,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const POST: HeaderValue = HeaderValue::from_static("POST");
+
+/// Room for the body of an error, in bytes.
+const USUAL_PROBLEM: usize = 384;
 
 /// A decision in the documented form.
 pub(super) fn decision(decision: &FlowDecision, request_id: &str) -> Response<Full<Bytes>> {
@@ -55,18 +58,23 @@ pub(super) fn problem(reason: Reason, account: &Account<'_>) -> Response<Full<By
     response
 }
 
-/// The body of an error.
+/// The body of an error. Under a flood there are many, so it is written without a tree in between.
 pub(super) fn problem_body(reason: Reason, request_id: &str) -> Vec<u8> {
     let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("Client Closed Request"),
-        "status": reason.status(),
-        "detail": reason.hint(),
-        "reason": reason.as_str(),
-        "request_id": request_id,
-    });
-    body.to_string().into_bytes()
+    let title = status.canonical_reason().unwrap_or("Client Closed Request");
+    let mut body = Vec::with_capacity(USUAL_PROBLEM);
+    for (name, text) in
+        [("{\"detail\":", reason.hint()), (",\"reason\":", reason.as_str()), (",\"request_id\":", request_id)]
+    {
+        body.extend_from_slice(name.as_bytes());
+        write_json_string(&mut body, text);
+    }
+    body.extend_from_slice(b",\"status\":");
+    body.extend_from_slice(status.as_str().as_bytes());
+    body.extend_from_slice(b",\"title\":");
+    write_json_string(&mut body, title);
+    body.extend_from_slice(b",\"type\":\"about:blank\"}");
+    body
 }
 
 fn response(status: u16, kind: HeaderValue, body: Vec<u8>, request_id: &str) -> Response<Full<Bytes>> {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{
     account::Account,
     body::{self, read_body},
+    client::Client,
     duplicates::Seen,
     reply,
     unambiguous::check_unambiguous,
@@ -26,12 +27,10 @@ use crate::{
     dialect::api_connector,
     flow::{Failure, FlowDecision, Given, Reason},
     limits::Limited,
-    tls::Peer,
 };
 
-/// Answers one request of a client, which is a `peer` if it has shown a certificate. Never fails and never panics:
-/// whatever happens becomes an answer.
-pub async fn answer<B>(worker: &Worker, peer: Option<&Peer>, request: Request<B>) -> Response<Full<Bytes>>
+/// Answers one request of a client. Never fails and never panics: whatever happens becomes an answer.
+pub async fn answer<B>(worker: &Worker, client: &Client, request: Request<B>) -> Response<Full<Bytes>>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Send + Unpin + 'static,
 {
@@ -40,7 +39,7 @@ where
     let current = worker.current();
     let mut account = Account::open(&current, &head, received);
     // The only place where a panic is caught: what the life of a hook touches is dropped with it, or is a counter.
-    let life = AssertUnwindSafe(live(&current, peer, &head, &mut body, &mut account)).catch_unwind().await;
+    let life = AssertUnwindSafe(live(&current, client, &head, &mut body, &mut account)).catch_unwind().await;
     let result = life.unwrap_or_else(|_| {
         current.snapshot.metrics.panics().inc();
         Err(Reason::Panic.into())
@@ -65,7 +64,7 @@ pub fn gone<B>(worker: &Worker, request: Request<B>) {
 /// From the head of the request to a decision, or to the reason why there is none.
 async fn live<'a, B>(
     current: &'a Current,
-    peer: Option<&Peer>,
+    client: &Client,
     head: &Parts,
     body: &mut B,
     account: &mut Account<'a>,
@@ -82,16 +81,17 @@ where
     if head.method != Method::POST {
         return Err(Reason::MethodNotAllowed.into());
     }
-    let key = shared.admit(flow, head, peer).map_err(|failure| account.not_admitted(failure))?;
+    let key = shared.admit(flow, head, client.peer()).map_err(|failure| account.not_admitted(failure))?;
     let (caller, credential) = flow.caller(key);
     account.admitted(caller, credential);
     body::check_type(head)?;
 
-    // Is there room for it? First the caller's own share, then everybody's.
+    // Is there room for it? First the caller's own share, then everybody's; not again at once where there was none.
     if let Some(rate) = &caller.rate {
         rate.take().map_err(|Limited { retry_after }| account.limited(Reason::CallerLimited, retry_after))?;
     }
-    let place = shared.in_flight.try_enter_owned().ok_or(Reason::Overloaded)?;
+    client.pause(deadline).await;
+    let place = shared.in_flight.try_enter_owned().ok_or_else(|| client.turned_away())?;
     let _gauge = shared.metrics.enter_hook();
 
     // What does it say?

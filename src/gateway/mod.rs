@@ -8,6 +8,7 @@
 
 mod account;
 mod body;
+mod client;
 mod correlation;
 pub mod duplicates;
 mod hook;
@@ -22,6 +23,7 @@ mod tests;
 mod unambiguous;
 mod worker;
 
+pub use client::Client;
 pub use hook::{answer, gone};
 pub use rehearsal::Rehearsal;
 pub use setup::SetupError;

@@ -6,12 +6,15 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::Request;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
+use tokio::time::Instant;
 
 use super::*;
 use crate::{
@@ -91,7 +94,7 @@ async fn a_panic_costs_its_hook_a_failure_that_is_never_continue_and_nothing_els
             .header("content-type", "application/json")
             .body(Defect)
             .unwrap();
-        let response = answer(&worker, None, request).await;
+        let response = answer(&worker, &Client::default(), request).await;
         assert_eq!(response.status(), status);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body = String::from_utf8_lossy(&body);
@@ -103,7 +106,7 @@ async fn a_panic_costs_its_hook_a_failure_that_is_never_continue_and_nothing_els
         );
     }
     drop(worker);
-    log.finish(std::time::Duration::from_secs(5)).unwrap();
+    log.finish(Duration::from_secs(5)).unwrap();
     let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     assert_eq!(log.matches("\"reason\":\"panic\"").count(), 2, "{log}");
     let page = String::from_utf8(metrics.encode()).unwrap();
@@ -123,6 +126,59 @@ impl Body for Empty {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         Poll::Ready(None)
     }
+}
+
+/// A body that never comes.
+struct Endless;
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Poll::Pending
+    }
+}
+
+fn hook<B>(body: B) -> Request<B> {
+    Request::post("/flows/F/postFederationSignup")
+        .header("host", "hooks.example")
+        .header("authorization", "Basic ZW50cmE6cHc=")
+        .header("content-type", "application/json")
+        .body(body)
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_not_heard_again_at_once_on_which_there_was_no_room() {
+    let config = config::read("test.yaml", CONFIG, Secrets::Load).config.unwrap();
+    let metrics = Metrics::new();
+    let (log, logs) = LogWriter::spawn(io::sink(), LogFormat::Json, metrics.log_lines_dropped()).unwrap();
+    let worker = Arc::new(Worker::new(Arc::new(Snapshot::new(config, metrics).unwrap()), logs.access_log()));
+    let [inside, turned_away, other] = [(); 3].map(|()| Client::default());
+    // Its body is waited for; so it holds the only place until then, which is longer than all of this takes.
+    let mut holding = Box::pin(answer(&worker, &inside, hook(Endless)));
+    assert!((&mut holding).now_or_never().is_none());
+    let refused = async |client: &Client| {
+        let before = Instant::now();
+        let response = answer(&worker, client, hook(Endless)).await;
+        assert_eq!(response.status(), 503);
+        before.elapsed().as_millis()
+    };
+    assert_eq!(refused(&turned_away).await, 0, "the first time at once");
+    let pauses = [refused(&turned_away).await, refused(&turned_away).await, refused(&other).await];
+    assert!(pauses[..2].iter().all(|pause| (200..203).contains(pause)) && pauses[2] == 0, "{pauses:?}");
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let rest = refused(&turned_away).await;
+    assert!((48..53).contains(&rest), "{rest}: only what is left of the pause");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(refused(&turned_away).await, 0, "whoever comes back later waits for nothing");
+    drop(holding);
+    assert_eq!(answer(&worker, &turned_away, hook(Empty)).await.status(), 400, "there is room again");
+    log.finish(Duration::from_secs(5)).unwrap();
 }
 
 /// The configuration with its hook port behind TLS, put to work.
@@ -178,7 +234,7 @@ async fn a_client_that_nothing_trusts_any_more_is_refused_and_its_connection_end
             .header("content-type", "application/json")
             .body(Empty)
             .unwrap();
-        let response = answer(&worker, peer.map(|peer| &**peer), request).await;
+        let response = answer(&worker, &Client::new(peer.cloned()), request).await;
         assert_eq!(response.status() == 401, failure.is_some(), "{case}: {}", response.status());
         assert_eq!(response.headers().contains_key("connection"), failure.is_some(), "{case}");
         let page = String::from_utf8(metrics.encode()).unwrap();
@@ -186,7 +242,7 @@ async fn a_client_that_nothing_trusts_any_more_is_refused_and_its_connection_end
             failure.map(|failure| format!("claimgate_caller_failures_total{{reason=\"{failure}\"}} 1"));
         assert!(counted.is_none_or(|counted| page.contains(&counted)), "{case}: {page}");
     }
-    log.finish(std::time::Duration::from_secs(5)).unwrap();
+    log.finish(Duration::from_secs(5)).unwrap();
 }
 
 #[test]

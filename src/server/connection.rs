@@ -20,7 +20,7 @@ use super::{
     watcher::{Timeouts, overdue},
 };
 use crate::{
-    gateway::{self, Worker},
+    gateway::{self, Client, Worker},
     telemetry::Unparsed,
     tls::Peer,
 };
@@ -61,10 +61,11 @@ where
     let timeouts = Timeouts::from(worker.current().listen());
     let progress = Arc::new(Progress::new(ending));
     let _over = Over(&progress);
+    let client = Arc::new(Client::new(peer));
     let service = service_fn(|request| {
         let asked = Asked { worker: Arc::clone(&worker), request: Some(request) };
-        let (peer, progress) = (peer.clone(), Arc::clone(&progress));
-        async move { Ok::<_, Infallible>(answer(asked, peer, progress).await) }
+        let (client, progress) = (Arc::clone(&client), Arc::clone(&progress));
+        async move { Ok::<_, Infallible>(answer(asked, client, progress).await) }
     });
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -133,12 +134,12 @@ impl Drop for Asked {
     }
 }
 
-async fn answer(mut asked: Asked, peer: Option<Arc<Peer>>, progress: Arc<Progress>) -> Response<Full<Bytes>> {
+async fn answer(mut asked: Asked, client: Arc<Client>, progress: Arc<Progress>) -> Response<Full<Bytes>> {
     let request = asked.request.take().expect("it is taken here alone, and this runs once");
     let worker = &asked.worker;
     progress.asked();
     let request = request.map(|body| WatchedBody::new(body, Arc::clone(&progress)));
-    let mut response = gateway::answer(worker, peer.as_deref(), request).await;
+    let mut response = gateway::answer(worker, &client, request).await;
     if progress.answers_last() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -8,6 +8,7 @@ pub(crate) mod certificates;
 pub(crate) mod client;
 mod client_authority;
 mod config_text;
+pub(crate) mod flood;
 pub(crate) mod gateway;
 pub(crate) mod load;
 pub(crate) mod metrics;

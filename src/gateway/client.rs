@@ -1,0 +1,49 @@
+//! Who is at the other end of a connection: the same for all its hooks.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::{flow::Reason, tls::Peer};
+
+/// How long a connection is not heard again on which a hook was turned away.
+///
+/// Whoever asks again at once would be turned away again, and turning away takes nearly half of what a hook takes. So a
+/// flood over kept connections costs at most five refusals a second for each, which leaves the hooks inside what they
+/// need. A hook of somebody else that comes right behind loses little: there may be room for it by then.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The client of a connection.
+#[derive(Debug, Default)]
+pub struct Client {
+    peer: Option<Arc<Peer>>,
+    heard_again: Mutex<Option<Instant>>,
+}
+
+impl Client {
+    /// One that has shown a certificate, if it is a `peer`.
+    pub fn new(peer: Option<Arc<Peer>>) -> Self {
+        Self { peer, heard_again: Mutex::new(None) }
+    }
+
+    pub(super) fn peer(&self) -> Option<&Peer> {
+        self.peer.as_deref()
+    }
+
+    /// There was no room for its hook.
+    pub(super) fn turned_away(&self) -> Reason {
+        *self.heard_again.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
+        Reason::Overloaded
+    }
+
+    /// Waits if the hook before was turned away only a moment ago; never longer than until `deadline`.
+    pub(super) async fn pause(&self, deadline: Instant) {
+        let heard_again = self.heard_again.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(until) = heard_again.filter(|until| *until > Instant::now()) {
+            sleep_until(until.min(deadline)).await;
+        }
+    }
+}

@@ -123,6 +123,10 @@ where
     let correlation = account.correlation(first.key());
     let ask = Ask { claims: &sent.claims, step: hook.step, correlation, deadline };
     let call = connector.call(ask);
+    // What came is no longer needed, and may be several times as large as what waits for the API.
+    drop(sent);
+    drop(members);
+    drop(bytes);
     account.calls();
     let decided = first.call(call, place).await;
     account.decided(&decided);

@@ -19,6 +19,7 @@ mod hostile_callers;
 mod leak;
 mod life;
 mod logs;
+mod memory;
 mod overload;
 mod peers;
 mod readme;

@@ -39,11 +39,11 @@ fn the_soft_limit_is_raised_to_the_hard_one() {
 #[test]
 fn a_limit_that_cannot_be_enough_is_said_at_the_start() {
     let text = "the limit of open files is too low";
-    let (mut short, _) = started_under("ulimit -Sn 256; ulimit -Hn 256");
+    let (mut short, _) = started_under("ulimit -Sn 256; ulimit -Hn 4303");
     short.terminate();
     assert!(short.stderr_text().contains(text), "{}", short.stderr_text());
-    // 4096 connections, 64 calls, and what two workers and a process need beside them.
-    let (mut enough, _) = started_under("ulimit -Sn 256; ulimit -Hn 4240");
+    // 4096 connections, 64 to the API from each of two workers, and what these and a process need beside them.
+    let (mut enough, _) = started_under("ulimit -Sn 256; ulimit -Hn 4304");
     enough.terminate();
     assert!(!enough.stderr_text().contains(text), "{}", enough.stderr_text());
 }

@@ -1,8 +1,9 @@
 //! A worker: a thread with a runtime, connections of its own on both sides, and nothing shared on the way of a hook but
 //! the limits.
 
-use std::{future, io, sync::Arc, thread, time::Duration};
+use std::{future, io, panic::AssertUnwindSafe, sync::Arc, thread, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::{
     runtime::{self, Runtime},
     sync::{OwnedSemaphorePermit, mpsc, oneshot, watch},
@@ -14,7 +15,7 @@ use super::{
     connection::{Port, serve_accepted},
     progress::Ending,
 };
-use crate::gateway;
+use crate::{gateway, telemetry::Counter};
 
 /// Connections on their way from the accept loop to a worker.
 const HAND_OVER: usize = 64;
@@ -113,7 +114,8 @@ fn work(
         while let Some((stream, place)) = connections.recv().await {
             match tokio::net::TcpStream::from_std(stream) {
                 Ok(stream) => {
-                    let serving = serve_accepted(stream, port.clone());
+                    let serving =
+                        guarded(serve_accepted(stream, port.clone()), port.worker.metrics().panics());
                     let held = (place, alive.clone());
                     tokio::spawn(async move {
                         serving.await;
@@ -143,6 +145,14 @@ fn work(
     })
 }
 
+/// A defect outside the life of a hook costs its connection, and is counted like any other.
+async fn guarded(serving: impl Future<Output = ()>, panics: Counter) {
+    // What the connection touches is dropped with it, or is a counter.
+    if AssertUnwindSafe(serving).catch_unwind().await.is_err() {
+        panics.inc();
+    }
+}
+
 async fn upkeep(worker: Arc<gateway::Worker>) {
     tokio::spawn({
         let worker = Arc::clone(&worker);
@@ -153,5 +163,20 @@ async fn upkeep(worker: Arc<gateway::Worker>) {
     loop {
         tick.tick().await;
         worker.upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    #[tokio::test]
+    async fn a_panic_outside_a_hook_ends_its_connection_and_is_counted() {
+        let panics = Metrics::new().panics();
+        guarded(async {}, panics.clone()).await;
+        assert_eq!(panics.get(), 0);
+        guarded(async { panic!("a defect, for the test") }, panics.clone()).await;
+        assert_eq!(panics.get(), 1);
     }
 }

@@ -12,6 +12,7 @@ mod claims;
 mod cpu_time;
 mod duplicates;
 mod policies;
+mod users;
 
 use cpu_time::CpuTime;
 
@@ -30,5 +31,6 @@ fn main() {
     callers::measure(&mut criterion);
     duplicates::measure(&mut criterion);
     policies::measure(&mut criterion);
+    users::measure(&mut criterion);
     criterion.final_summary();
 }

@@ -1,8 +1,12 @@
 //! What the breaker lets through and what it is told, on paused time.
 
 use std::{
+    io::{self, Write},
     num::NonZeroU32,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -199,4 +203,41 @@ async fn a_probe_that_is_given_up_leaves_its_place() {
     }
     assert_eq!(trial.breaker.state(), HalfOpen);
     assert_eq!(trial.after(&[]).await, Closed);
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_said_once_that_it_opens_and_once_that_it_closes() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let lines_alone = tracing_subscriber::fmt().with_ansi(false).without_time().with_target(false);
+    let _heard = tracing::subscriber::set_default(lines_alone.with_writer(move || writer.clone()).finish());
+    let trial = Trial::new();
+    trial.after(&[(Reason::Refused, LASTING)]).await;
+    for mood in [Reason::Refused, Reason::Status4xx] {
+        assert_eq!(trial.after(&[]).await, Open);
+        advance(TOUCHY.open_for).await;
+        trial.after(&[(mood, LASTING)]).await;
+    }
+    assert_eq!(trial.after(&[]).await, Closed);
+    let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let said: Vec<_> = said.lines().map(str::trim_start).collect();
+    let [opened, closed] = said[..] else { panic!("{said:#?}") };
+    assert!(opened.starts_with("WARN the circuit is open"), "{opened}");
+    assert!(opened.contains(r#"connector="api" calls=1 unavailable=1 open_for=5s hint="#), "{opened}");
+    // Twice as long as it was open at a time, and the probe between.
+    assert!(closed.starts_with("INFO the circuit is closed"), "{closed}");
+    assert!(closed.contains(r#"connector="api" after=10.0"#), "{closed}");
 }

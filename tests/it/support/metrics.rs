@@ -17,6 +17,26 @@ pub(crate) fn value(page: &str, sample: &str) -> Option<f64> {
     Some(number.unwrap_or_else(|| panic!("{sample} has the value {value:?}")))
 }
 
+/// Every sample of the page under its [canonical](canonical) name: quicker for many than [`value`] for each.
+pub(crate) fn samples(page: &str) -> BTreeMap<String, f64> {
+    let lines = page.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let samples = lines.map(|line| {
+        let (name, labels, rest) = split(line).unwrap_or_else(|| panic!("{line:?} is no sample"));
+        (written(name, &labels), rest.parse().unwrap_or_else(|_| panic!("{line:?} has no value")))
+    });
+    samples.collect()
+}
+
+/// The one way to write a sample's name: its labels in the order of their names.
+pub(crate) fn canonical(sample: &str) -> String {
+    let (name, labels, _) = split(sample).expect("the sample is well-formed");
+    written(name, &labels)
+}
+
+fn written(name: &str, labels: &BTreeMap<&str, String>) -> String {
+    format!("{name}{labels:?}")
+}
+
 /// Name, labels and what follows them.
 fn split(text: &str) -> Option<(&str, BTreeMap<&str, String>, &str)> {
     let end = text.find(['{', ' ']).unwrap_or(text.len());

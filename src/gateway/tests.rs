@@ -38,6 +38,23 @@ user_flows:
     callers: [entra]
     postFederationSignup: { connector: api, on_failure: continue }
     postAttributeCollection: { connector: api, on_failure: { block: "later" } }
+  block:
+    callers: [entra]
+    postFederationSignup: { connector: api, on_failure: { block: "later" } }
+    postAttributeCollection: { connector: api, on_failure: { block: "later" } }
+  validation:
+    callers: [entra]
+    postAttributeCollection: { connector: api, on_failure: { validation_error: "later" } }
+  continue:
+    callers: [entra]
+    postFederationSignup: { connector: api, on_failure: continue }
+    postAttributeCollection: { connector: api, on_failure: continue }
+    preTokenIssuance: { connector: api, on_failure: continue }
+  error:
+    callers: [entra]
+    postFederationSignup: { connector: api, on_failure: error }
+    postAttributeCollection: { connector: api, on_failure: error }
+    preTokenIssuance: { connector: api, on_failure: error }
 "#;
 
 /// Stands in all that the hook brings, and in what the defect has to say.
@@ -81,12 +98,21 @@ async fn a_panic_costs_its_hook_a_failure_that_is_never_continue_and_nothing_els
         LogWriter::spawn(written.clone(), LogFormat::Json, metrics.log_lines_dropped()).unwrap();
     let snapshot = Arc::new(Snapshot::new(config, metrics.clone()).unwrap());
     let worker = Worker::new(snapshot, logs.access_log());
+    let error = (500, "\"reason\":\"panic\"", "error");
+    let block = (200, "ShowBlockPage", "ShowBlockPage");
     let rows = [
-        ("postFederationSignup", 500, "\"reason\":\"panic\""),
-        ("postAttributeCollection", 200, "ShowBlockPage"),
+        ("block", "postFederationSignup", block),
+        ("block", "postAttributeCollection", block),
+        ("validation", "postAttributeCollection", (400, "ValidationError", "ValidationError")),
+        ("continue", "postFederationSignup", error),
+        ("continue", "postAttributeCollection", error),
+        ("continue", "preTokenIssuance", error),
+        ("error", "postFederationSignup", error),
+        ("error", "postAttributeCollection", error),
+        ("error", "preTokenIssuance", error),
     ];
-    for (count, (step, status, text)) in (1..).zip(rows) {
-        let request = Request::post(format!("/flows/F/{step}?{MARK}"))
+    for (count, (flow, step, (status, text, _))) in (1..).zip(rows) {
+        let request = Request::post(format!("/flows/{flow}/{step}?{MARK}"))
             .header("host", MARK)
             .header("cookie", MARK)
             .header("x-request-id", format!("{MARK} x"))
@@ -102,14 +128,24 @@ async fn a_panic_costs_its_hook_a_failure_that_is_never_continue_and_nothing_els
         assert_eq!(
             metrics.panics().get(),
             count,
-            "counted; and with one place in flight the second hook got it back"
+            "counted; and with one place in flight the next hook got it back"
         );
     }
     drop(worker);
     log.finish(Duration::from_secs(5)).unwrap();
     let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(log.matches("\"reason\":\"panic\"").count(), 2, "{log}");
+    let told = "\"reason\":\"panic\",\"blame\":\"claimgate\",\"hint\":\"a defect of claimgate";
+    assert_eq!(log.matches(told).count(), rows.len(), "{log}");
     let page = String::from_utf8(metrics.encode()).unwrap();
+    for (flow, step, (.., decision)) in rows {
+        let hook = format!("step=\"{step}\",user_flow=\"{flow}\"");
+        for sample in [
+            format!("requests_total{{decision=\"{decision}\",outcome=\"fallback\",{hook}}} 1"),
+            format!("fallback_decisions_total{{decision=\"{decision}\",reason=\"panic\",{hook}}} 1"),
+        ] {
+            assert!(page.contains(&format!("claimgate_{sample}\n")), "{sample}: {page}");
+        }
+    }
     assert!(!log.contains(MARK) && !page.contains(MARK), "{log}");
 }
 

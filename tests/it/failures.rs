@@ -65,6 +65,7 @@ fn every_failure_becomes_what_on_failure_says_and_is_told_apart_everywhere() {
         }
     }
     held.into_iter().for_each(super::support::client::Connection::hang_up);
+    println!("{} ways to fail, {} hooks", stage.faults.len(), asked.len());
 
     for asked in &asked {
         counts.add(asked, check(&stage.gateway, asked));

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod callers;
+mod chaos;
 mod circuit;
 mod claims;
 mod client_certificates;

@@ -79,7 +79,7 @@ fn check_retry_after(asked: &Asked, is_error: bool, what: &str) {
         Reason::ConnectorLimited
         | Reason::UserLimited
         | Reason::CallerLimited
-        | Reason::UnauthenticatedLimited => Some(40..=60),
+        | Reason::UnauthenticatedLimited => Some(20..=60),
         // Open for an hour.
         Reason::CircuitOpen => Some(3500..=3600),
         Reason::InFlightFull | Reason::Overloaded => Some(1..=1),

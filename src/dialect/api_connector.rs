@@ -47,7 +47,9 @@ pub struct Encoded {
 pub fn encode(decision: &FlowDecision) -> Encoded {
     match decision {
         FlowDecision::Continue(claims) => {
-            let mut body = br#"{"version":"1.0.0","action":"Continue""#.to_vec();
+            let head = br#"{"version":"1.0.0","action":"Continue""#;
+            let mut body = Vec::with_capacity(head.len() + claims.members().len() + ",}".len());
+            body.extend_from_slice(head);
             if !claims.is_empty() {
                 body.push(b',');
                 body.extend_from_slice(claims.members());
@@ -67,7 +69,8 @@ pub fn encode(decision: &FlowDecision) -> Encoded {
 }
 
 fn refusal(status: u16, head: &[u8], message: &str) -> Encoded {
-    let mut body = head.to_vec();
+    let mut body = Vec::with_capacity(head.len() + message.len() + r#"""}"#.len());
+    body.extend_from_slice(head);
     claims::write_json_string(&mut body, message);
     body.push(b'}');
     Encoded { status, body }

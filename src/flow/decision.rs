@@ -11,6 +11,11 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// No claims yet, with room for so many bytes of members.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { members: Vec::with_capacity(bytes) }
+    }
+
     /// Adds one claim; `value` is JSON text that has been checked and is copied as it is.
     pub(crate) fn push(&mut self, name: &str, value: &str) {
         if !self.members.is_empty() {

@@ -46,6 +46,14 @@ proptest! {
     }
 
     #[test]
+    fn a_text_is_written_as_the_general_writer_writes_it(text in generated::text(40)) {
+        let mut out = b"before".to_vec();
+        write_json_string(&mut out, &text);
+        let expected = "before".to_owned() + &serde_json::to_string(&text).unwrap();
+        prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
     fn any_text_is_read_or_refused_by_what_it_is(
         message in message(),
         edits in vec((any::<prop::sample::Index>(), 0..4_usize, generated::text(3)), 0..4),

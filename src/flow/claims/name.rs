@@ -143,6 +143,25 @@ impl<'a> Identity<'a> {
     }
 }
 
+/// An identity with texts of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OwnedIdentity {
+    kind: Kind,
+    base: Box<str>,
+    app: Option<Box<str>>,
+}
+
+impl OwnedIdentity {
+    pub(super) fn of(name: &str) -> Self {
+        let Identity { kind, base, app } = Identity::of(name);
+        Self { kind, base: base.into(), app: app.map(Into::into) }
+    }
+
+    pub(super) fn as_identity(&self) -> Identity<'_> {
+        Identity { kind: self.kind, base: &self.base, app: self.app.as_deref() }
+    }
+}
+
 /// The two spellings of a claim that has two.
 pub(super) fn alias(name: &str) -> Option<[&'static str; 2]> {
     ALIASES.into_iter().find(|spellings| spellings.contains(&name))

@@ -2,7 +2,7 @@
 
 use super::{ClaimName, Member, name};
 use crate::flow::Claims;
-use name::Identity;
+use name::{Identity, OwnedIdentity};
 
 /// Which claims may pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Selection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     name: String,
+    /// That of `name`, taken apart once and not at each comparison.
+    identity: OwnedIdentity,
     /// Written in this spelling, not as it came: the configuration lists one of two spellings.
     respell: bool,
     /// Not listed: it passes because it is always sent.
@@ -78,35 +80,34 @@ impl Selection {
     }
 
     fn new(names: &[ClaimName], always: impl Iterator<Item = &'static str>, direction: Direction) -> Self {
-        let listed = names.iter().map(|name| Entry {
-            name: name.as_str().to_owned(),
-            respell: name::alias(name.as_str()).is_some(),
-            always: false,
-        });
-        let mut entries: Vec<_> = listed.collect();
+        let entry = |name: &str, respell, always| {
+            let identity = OwnedIdentity::of(name);
+            Entry { name: name.to_owned(), identity, respell, always }
+        };
+        let listed = names.iter().map(ClaimName::as_str);
+        let mut entries: Vec<_> =
+            listed.map(|name| entry(name, name::alias(name).is_some(), false)).collect();
         for name in always {
-            let already = |entry: &Entry| Identity::of(&entry.name).is_same_claim(&Identity::of(name));
-            if !entries.iter().any(already) {
-                entries.push(Entry { name: name.to_owned(), respell: false, always: true });
+            let identity = Identity::of(name);
+            if !entries.iter().any(|entry| entry.identity.as_identity().is_same_claim(&identity)) {
+                entries.push(entry(name, false, true));
             }
         }
-        entries.sort_by(|one, two| Identity::of(&one.name).cmp(&Identity::of(&two.name)));
+        entries.sort_by(|one, two| one.identity.as_identity().cmp(&two.identity.as_identity()));
         Self { entries, direction }
     }
 
     /// What selects a claim of this name, if anything does.
     pub fn passes<'a>(&'a self, name: &'a str) -> Option<Match<'a>> {
         let identity = Identity::of(name);
+        let short_form = matches!(self.direction, Direction::Receive);
         let from =
-            self.entries.partition_point(|entry| Identity::of(&entry.name).cmp_base(&identity).is_lt());
+            self.entries.partition_point(|entry| entry.identity.as_identity().cmp_base(&identity).is_lt());
         self.entries[from..]
             .iter()
-            .take_while(|entry| Identity::of(&entry.name).has_same_base(&identity))
-            .find(|entry| {
-                identity
-                    .is_selected_by(&Identity::of(&entry.name), matches!(self.direction, Direction::Receive))
-            })
-            .map(|Entry { name: entry, respell, always }| Match {
+            .take_while(|entry| entry.identity.as_identity().has_same_base(&identity))
+            .find(|entry| identity.is_selected_by(&entry.identity.as_identity(), short_form))
+            .map(|Entry { name: entry, respell, always, .. }| Match {
                 name: if *respell { entry } else { name },
                 entry,
                 always: *always,

@@ -265,8 +265,11 @@ fn push_millis(out: &mut Vec<u8>, duration: Duration) {
 }
 
 fn dropped(out: &mut Vec<u8>, names: &'static str, more: &'static str, claims: &ClaimNames) {
-    if claims.listed().len() > 0 {
-        list(out, names, claims.listed());
+    if !claims.listed().is_empty() {
+        key(out, names);
+        out.push(b'[');
+        out.extend_from_slice(claims.listed().as_bytes());
+        out.push(b']');
     }
     let rest = claims.unlisted();
     number(out, more, (rest > 0).then_some(rest as u64));

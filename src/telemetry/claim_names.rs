@@ -2,13 +2,19 @@
 
 use super::escape::loggable_name;
 
+/// Room for a name with its quotes and its comma: between those of plain claims and of extensions, which say their app
+/// in 32 digits.
+const USUAL_LENGTH: usize = 48;
+
 /// Names of claims that went no further: as many as an access event lists, and how many there were.
 ///
 /// A name that came over the wire is listed only in a form that can hold no claim (`[A-Za-z0-9_]{1,80}`); the others
 /// are counted.
 #[derive(Clone, Debug, Default)]
 pub struct ClaimNames {
-    listed: Vec<String>,
+    /// One text, not one for each name: these are written down once, as they stand here, and then dropped.
+    listed: String,
+    count: usize,
     total: usize,
 }
 
@@ -18,29 +24,65 @@ impl ClaimNames {
 
     /// No names.
     pub const fn none() -> Self {
-        Self { listed: Vec::new(), total: 0 }
+        Self { listed: String::new(), count: 0, total: 0 }
     }
 
-    /// The names that may be written, in their order.
-    pub fn listed(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.listed.iter().map(String::as_str)
+    /// The names that may be written, in their order, as the items of a JSON array without its brackets.
+    pub fn listed(&self) -> &str {
+        &self.listed
     }
 
     /// How many there are beside those that are listed.
     pub fn unlisted(&self) -> usize {
-        self.total - self.listed.len()
+        self.total - self.count
     }
 }
 
 impl<'n> FromIterator<&'n str> for ClaimNames {
     fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
-        let mut collected = Self::none();
+        let names = names.into_iter();
+        let room = names.size_hint().0.min(Self::MOST) * USUAL_LENGTH;
+        let mut collected = Self { listed: String::with_capacity(room), ..Self::none() };
         for name in names {
             collected.total += 1;
-            if collected.listed.len() < Self::MOST && loggable_name(name) {
-                collected.listed.push(name.to_owned());
+            if collected.count < Self::MOST && loggable_name(name) {
+                // What may be listed needs no escaping.
+                collected.listed.push_str(if collected.count == 0 { "\"" } else { ",\"" });
+                collected.listed.push_str(name);
+                collected.listed.push('"');
+                collected.count += 1;
             }
         }
         collected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::flow::claims::generated;
+
+    /// The form that may be listed, said a second time.
+    fn is_narrow(name: &str) -> bool {
+        (1..=80).contains(&name.len())
+            && name.chars().all(|c| c == '_' || matches!(c, 'a'..='z' | 'A'..='Z' | '0'..='9'))
+    }
+
+    proptest! {
+        #![proptest_config(generated::cases())]
+
+        #[test]
+        fn the_first_names_in_the_narrow_form_are_listed_as_json_and_all_others_counted(
+            names in vec(prop_oneof![generated::name(), "[a-z_0-9\"\\\\,]{1,3}", "[A-Z_]{78,82}"], 0..60),
+        ) {
+            let collected: ClaimNames = names.iter().map(String::as_str).collect();
+            let expected: Vec<&String> = names.iter().filter(|name| is_narrow(name)).take(32).collect();
+            // The general writer escapes whatever needs it: the same bytes say that nothing did.
+            let array = serde_json::to_string(&expected).unwrap();
+            prop_assert_eq!(format!("[{}]", collected.listed()), array);
+            prop_assert_eq!(collected.unlisted(), names.len() - expected.len());
+        }
     }
 }

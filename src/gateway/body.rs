@@ -33,6 +33,10 @@ fn header_values<'a>(
 
 /// `application/json` with at most a charset of UTF-8.
 fn is_json(value: &str) -> bool {
+    // Nearly everybody writes one of these, which need not be taken apart.
+    if matches!(value, "application/json" | "application/json; charset=utf-8") {
+        return true;
+    }
     let mut parts = value.split(';').map(str::trim);
     let json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
     json && parts.all(|parameter| match parameter.split_once('=') {
@@ -112,4 +116,29 @@ where
             left = rest;
         }
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_known_however_its_type_is_written() {
+        let rows = [
+            ("application/json", true),
+            ("application/json; charset=utf-8", true),
+            ("application/json;charset=utf-8", true),
+            ("Application/JSON ; Charset = \"UTF-8\"", true),
+            ("application/json; odata=verbose; charset=utf8", true),
+            ("application/json; charset=utf-16", false),
+            ("application/json; charset=utf-8; charset=latin1", false),
+            ("application/jsonl", false),
+            ("application/problem+json", false),
+            ("text/json", false),
+            ("", false),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(is_json(value), expected, "{value}");
+        }
+    }
 }

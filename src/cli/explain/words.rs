@@ -140,7 +140,7 @@ mod tests {
             ("code", "1", "reserved"),
         ];
         for (name, value, word) in rows {
-            let member = Member { name: name.into(), value };
+            let member = Member::new(name.into(), value);
             let because = Because::of(name, selection.judge(&member));
             assert_eq!(because.as_str(), word, "{name}: {value}");
             let sent = matches!(selection.judge(&member), Verdict::Passes(_));

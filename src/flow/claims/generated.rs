@@ -126,6 +126,11 @@ pub(crate) fn name() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Names whose keys meet although they are of many claims: they differ where a key does not look.
+pub(crate) fn names_of_one_key(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("a{number:06}_name")).collect()
+}
+
 /// Any JSON text without blanks around it.
 pub(crate) fn value() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![

@@ -82,6 +82,36 @@ enum Kind {
     Reserved,
 }
 
+/// A digest of a name: the same for all names of one claim, and seldom the same for two claims.
+///
+/// Names with different keys are told apart without looking at them; names with one key still have to be compared. It is
+/// no hash: whoever writes a message can make keys meet, which may cost time in proportion to the message and no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key(u64);
+
+impl Key {
+    /// Kind and base are what all names of a claim have in common. Of the base it takes the length, the first byte and the
+    /// last five, for names that begin alike are many.
+    pub(super) fn of(name: &str) -> Self {
+        let Identity { kind, base, .. } = Identity::of(name);
+        let base = base.as_bytes();
+        let mut key = [0; 8];
+        match base.last_chunk::<5>() {
+            Some(last) => key[..5].copy_from_slice(last),
+            None => key[..base.len()].copy_from_slice(base),
+        }
+        key[5] = base.first().copied().unwrap_or_default();
+        key[6] = base.len().to_le_bytes()[0];
+        key[7] = kind as u8;
+        Self(u64::from_le_bytes(key))
+    }
+
+    /// Whether the name is one of the envelope's keys, see [`reserved_key`].
+    pub(super) fn is_reserved(self) -> bool {
+        self.0.to_le_bytes()[7] == Kind::Reserved as u8
+    }
+}
+
 impl<'a> Identity<'a> {
     pub(super) fn of(name: &'a str) -> Self {
         if let Some(rest) = name.strip_prefix(EXTENSION) {

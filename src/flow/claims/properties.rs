@@ -1,10 +1,14 @@
 //! The laws of the filter, for messages of any kind.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use proptest::{collection::vec, prelude::*};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     generated::{self, Message, message},
     law::{self, List, collide, is_same_claim, pairs},
+    name::Key,
     *,
 };
 
@@ -46,6 +50,48 @@ proptest! {
     }
 
     #[test]
+    fn names_of_one_claim_have_one_key_however_they_are_written(
+        names in vec((generated::name(), any::<u32>(), generated::styles()), 1..12),
+    ) {
+        let recased = names.iter().map(|(name, letters, styles)| (recased(name, *letters), styles));
+        let names = names.iter().map(|(name, _, styles)| (name.clone(), styles)).chain(recased);
+        let names: Vec<(String, Key)> = names
+            .map(|(name, styles)| {
+                let text = format!("{{{}:0}}", generated::written(&name, styles));
+                let key = object::read(&text).unwrap()[0].key;
+                (name, key)
+            })
+            .collect();
+        for (one, key) in &names {
+            prop_assert_eq!(key.is_reserved(), reserved_key(one).is_some(), "{}", one);
+            for (two, other) in names.iter().filter(|(two, _)| is_same_claim(one, two)) {
+                prop_assert_eq!(key, other, "{} and {}", one, two);
+            }
+        }
+    }
+
+    #[test]
+    fn names_whose_keys_meet_are_told_apart(
+        at in vec(0..40_usize, 1..10),
+        listed in vec(0..40_usize, 0..20),
+        receive in any::<bool>(),
+    ) {
+        let names = generated::names_of_one_key(40);
+        prop_assert!(names.iter().all(|name| Key::of(name) == Key::of(&names[0])));
+        let members: Vec<_> = at.iter().map(|at| (names[*at].clone(), at.to_string())).collect();
+        let texts: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let text = format!("{{{}}}", texts.join(","));
+        let listed: BTreeSet<_> = listed.into_iter().collect();
+        let listed: Vec<_> = listed.iter().map(|at| ClaimName::parse(&names[*at]).unwrap()).collect();
+        let collide = collide(&members);
+        prop_assert_eq!(object::read(&text).err(), collide.then_some(ObjectError::Duplicate));
+        if !collide {
+            let list = List { listed: &listed, receive, send_ui_locales: true };
+            law::only_the_selected_leave(&text, &members, list);
+        }
+    }
+
+    #[test]
     fn a_text_is_written_as_the_general_writer_writes_it(text in generated::text(40)) {
         let mut out = b"before".to_vec();
         write_json_string(&mut out, &text);
@@ -67,6 +113,39 @@ proptest! {
         let text = String::from_iter(characters);
         prop_assert_eq!(object::read(&text).map(pairs), law::read_again(&text), "{}", text);
     }
+}
+
+/// By the time that this thread has computed: eight times the claims must not take much more than eight times as long,
+/// though all keys meet, in the message and in the list.
+#[test]
+fn names_whose_keys_meet_take_time_in_proportion() {
+    let computed = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    let took = |count| {
+        let names = generated::names_of_one_key(count);
+        let listed: Vec<_> = names.iter().map(|name| ClaimName::parse(name).unwrap()).collect();
+        let selection = Selection::to_receive(&listed);
+        let members: Vec<_> = names.iter().map(|name| format!("\"{name}\":0")).collect();
+        let text = format!("{{{}}}", members.join(","));
+        let runs = (0..3).map(|_| {
+            let began = computed();
+            assert_eq!(selection.apply(&object::read(&text).unwrap()).count, count);
+            computed().saturating_sub(began)
+        });
+        runs.min().unwrap_or_default()
+    };
+    let (few, many) = (took(1_000), took(8_000));
+    assert!(many < few * 24, "eight times the claims took {few:?} and {many:?}");
+}
+
+/// The name with some of its letters in the other case; of an extension those of the app alone.
+fn recased(name: &str, letters: u32) -> String {
+    let fixed = |at| name.starts_with("extension_") && !(10..42).contains(&at);
+    let other = |(at, c): (usize, char)| match c {
+        _ if letters >> (at % 32) & 1 == 0 || fixed(at) => c,
+        'a'..='z' => c.to_ascii_uppercase(),
+        _ => c.to_ascii_lowercase(),
+    };
+    name.char_indices().map(other).collect()
 }
 
 /// A message without colliding names.

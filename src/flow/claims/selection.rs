@@ -2,12 +2,12 @@
 
 use super::{ClaimName, Member, name};
 use crate::flow::Claims;
-use name::{Identity, OwnedIdentity};
+use name::{Identity, Key, OwnedIdentity};
 
 /// Which claims may pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// Sorted by identity, so that looking one up does not cost more in a long list.
+    /// Sorted by key and then by identity, so that looking one up does not cost more in a long list.
     entries: Vec<Entry>,
     direction: Direction,
 }
@@ -17,6 +17,7 @@ struct Entry {
     name: String,
     /// That of `name`, taken apart once and not at each comparison.
     identity: OwnedIdentity,
+    key: Key,
     /// Written in this spelling, not as it came: the configuration lists one of two spellings.
     respell: bool,
     /// Not listed: it passes because it is always sent.
@@ -81,8 +82,8 @@ impl Selection {
 
     fn new(names: &[ClaimName], always: impl Iterator<Item = &'static str>, direction: Direction) -> Self {
         let entry = |name: &str, respell, always| {
-            let identity = OwnedIdentity::of(name);
-            Entry { name: name.to_owned(), identity, respell, always }
+            let (identity, key) = (OwnedIdentity::of(name), Key::of(name));
+            Entry { name: name.to_owned(), identity, key, respell, always }
         };
         let listed = names.iter().map(ClaimName::as_str);
         let mut entries: Vec<_> =
@@ -93,17 +94,30 @@ impl Selection {
                 entries.push(entry(name, false, true));
             }
         }
-        entries.sort_by(|one, two| one.identity.as_identity().cmp(&two.identity.as_identity()));
+        entries.sort_by(|one, two| {
+            one.key.cmp(&two.key).then_with(|| one.identity.as_identity().cmp(&two.identity.as_identity()))
+        });
         Self { entries, direction }
     }
 
     /// What selects a claim of this name, if anything does.
     pub fn passes<'a>(&'a self, name: &'a str) -> Option<Match<'a>> {
+        self.passes_by(Key::of(name), name)
+    }
+
+    /// [`Self::passes`], for a name whose key is known.
+    fn passes_by<'a>(&'a self, key: Key, name: &'a str) -> Option<Match<'a>> {
+        let entries = &self.entries[self.entries.partition_point(|entry| entry.key < key)..];
+        // Nearly every claim that nothing selects is out here, before anybody has looked at its name.
+        if entries.first().is_none_or(|entry| entry.key != key) {
+            return None;
+        }
         let identity = Identity::of(name);
         let short_form = matches!(self.direction, Direction::Receive);
-        let from =
-            self.entries.partition_point(|entry| entry.identity.as_identity().cmp_base(&identity).is_lt());
-        self.entries[from..]
+        let from = entries.partition_point(|entry| {
+            entry.key == key && entry.identity.as_identity().cmp_base(&identity).is_lt()
+        });
+        entries[from..]
             .iter()
             .take_while(|entry| entry.identity.as_identity().has_same_base(&identity))
             .find(|entry| identity.is_selected_by(&entry.identity.as_identity(), short_form))
@@ -116,10 +130,10 @@ impl Selection {
 
     /// What becomes of a member of a message; the envelope's keys are no claims and neither pass nor count.
     pub fn judge<'a>(&'a self, member: &'a Member<'_>) -> Verdict<'a> {
-        match self.passes(&member.name) {
+        match self.passes_by(member.key, &member.name) {
             Some(found) if member.is_null() => Verdict::Null(found),
             Some(found) => Verdict::Passes(found),
-            None if name::reserved_key(&member.name).is_some() => Verdict::Reserved,
+            None if member.key.is_reserved() => Verdict::Reserved,
             None => Verdict::NotSelected,
         }
     }
@@ -274,7 +288,7 @@ mod tests {
             ("Status", "1", Verdict::Reserved),
         ];
         for (name, value, expected) in rows {
-            let member = Member { name: name.into(), value };
+            let member = Member::new(name.into(), value);
             assert_eq!(selection.judge(&member), expected, "{name}: {value}");
         }
     }

@@ -211,7 +211,10 @@ impl Connector {
 impl Api {
     fn policies(&self) -> Policies<'_> {
         let Self { config, breaker, rate, permits, retry_budget, metrics, .. } = self;
-        let circuit = breaker.as_ref().map(|breaker| Circuit { connector: &config.name, breaker });
+        let circuit = breaker.as_ref().map(|breaker| {
+            let (connector, timeout) = (&config.name, config.timeout);
+            Circuit { connector, breaker, timeout }
+        });
         Policies {
             circuit,
             retries: Retries { idempotent: config.idempotent, budget: retry_budget, metrics },

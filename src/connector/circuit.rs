@@ -1,5 +1,7 @@
 //! The breaker around a call: whether it goes out at all, and what its end says about the API.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, layer::layer_fn, service_fn};
 
@@ -18,6 +20,8 @@ use crate::{
 pub(super) struct Circuit<'a> {
     pub(super) connector: &'a Name,
     pub(super) breaker: &'a Breaker,
+    /// What the API has for an attempt.
+    pub(super) timeout: Duration,
 }
 
 /// Refuses a call while the breaker is open, and tells the breaker how each other one ended.
@@ -28,13 +32,13 @@ pub(super) fn unless_open<S: Inner<Call>>(
         service_fn(move |call: Call| {
             let inner = inner.clone();
             async move {
-                let Some(Circuit { connector, breaker }) = circuit else {
+                let Some(Circuit { connector, breaker, timeout }) = circuit else {
                     return inner.oneshot(call).await;
                 };
                 let open = |limited| Failed::limited(Reason::CircuitOpen, limited);
                 let pass = breaker.admit(Instant::now()).map_err(open)?;
                 let result = inner.oneshot(call).await;
-                if let Some(turn) = pass.ended(availability(&result), Instant::now()) {
+                if let Some(turn) = pass.ended(availability(&result, timeout), Instant::now()) {
                     tell(turn, connector);
                 }
                 result
@@ -44,11 +48,14 @@ pub(super) fn unless_open<S: Inner<Call>>(
 }
 
 /// What the end of a call says about the API.
-fn availability(result: &Result<Answer, Failed>) -> Availability {
+fn availability(result: &Result<Answer, Failed>, timeout: Duration) -> Availability {
     let Err(failed) = result else { return Availability::Available };
     let reason = failed.failure.reason;
-    let went_out = failed.notes.facts.took.is_some();
+    let took = failed.notes.facts.took;
+    let went_out = took.is_some();
     match reason.blame() {
+        // Who sends a hook slowly leaves the API little time. That must not close the way to it for the others.
+        _ if reason == Reason::Deadline && took < Some(timeout / 2) => Availability::Neither,
         // It closed a connection that had idled, as it may; a fresh one would have shown more.
         _ if !went_out || failed.again.race => Availability::Neither,
         _ if reason.counts_as_unavailable() => Availability::Unavailable,

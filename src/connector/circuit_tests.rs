@@ -55,7 +55,7 @@ impl Trial {
     }
 
     fn policies(&self) -> Policies<'_> {
-        let circuit = Circuit { connector: &self.name, breaker: &self.breaker };
+        let circuit = Circuit { connector: &self.name, breaker: &self.breaker, timeout: TAKES };
         Policies { circuit: Some(circuit), ..self.shared.policies() }
     }
 
@@ -144,6 +144,17 @@ async fn only_unavailability_opens_it_and_whatever_else_the_api_says_closes_it()
         let of_the_api = matches!(reason.blame(), Blame::Api | Blame::Configuration);
         let after = trial.after(&[(reason, LASTING)]).await;
         assert_eq!(after, if of_the_api { Closed } else { HalfOpen }, "{reason:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_counts_only_where_the_api_had_half_of_its_time() {
+    for (timeout, expected) in [(TAKES, Open), (2 * TAKES, Open), (2 * TAKES + SECOND, Closed)] {
+        let trial = Trial::new();
+        let mut policies = trial.policies();
+        policies.circuit = policies.circuit.map(|circuit| Circuit { timeout, ..circuit });
+        trial.call(policies, &[(Reason::Deadline, LASTING)]).await;
+        assert_eq!(trial.breaker.state(), expected, "{timeout:?}");
     }
 }
 

@@ -109,7 +109,7 @@ where
         }
     };
 
-    // Has its user any left here? Whoever repeats a hook that was let through is not asked.
+    // Has its user any left here? One that joined another or was decided before is not asked.
     if let Err(Limited { retry_after }) = hook.take_of_user(&members, caller) {
         return Err(account.failed_alike(first.refused(Reason::UserLimited, retry_after)));
     }

@@ -27,7 +27,7 @@ pub enum User<'a> {
         /// What the issuer calls it.
         issuer_assigned_id: Cow<'a, str>,
     },
-    /// An e-mail address, without the blanks around it and with its ASCII letters in lower case.
+    /// An e-mail address, without the blanks around it and with its letters in lower case.
     Email(Cow<'a, str>),
 }
 
@@ -84,8 +84,8 @@ fn address(email: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if trimmed.is_empty() {
         return None;
     }
-    if trimmed.len() < email.len() || trimmed.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Some(Cow::Owned(trimmed.to_ascii_lowercase()));
+    if trimmed.len() < email.len() || trimmed.chars().any(char::is_uppercase) {
+        return Some(Cow::Owned(trimmed.to_lowercase()));
     }
     Some(email)
 }

@@ -36,6 +36,7 @@ fn a_user_is_the_first_whole_identity_else_the_address() {
             Some(("facebook.com", Some("é"))),
         ),
         (r#"{"identities":[],"email":" Jane@Fabrikam.COM "}"#.to_owned(), Some(("jane@fabrikam.com", None))),
+        (r#"{"email":"ÉVE@x"}"#.to_owned(), Some(("éve@x", None))),
         (r#"{"email_address":"jane\u0040fabrikam.com"}"#.to_owned(), Some(("jane@fabrikam.com", None))),
         (
             r#"{"identities":[{"issuer":"a","issuer":"b","issuerAssignedId":"1"}],"email":"j@x"}"#.to_owned(),
@@ -148,7 +149,7 @@ proptest! {
         let identity = entries.iter().find_map(|(issuer, id, ..)| {
             Some((usable(issuer)?.to_owned(), Some(usable(id)?.to_owned())))
         });
-        let address = email.map(|email| email.trim().to_ascii_lowercase()).filter(|email| !email.is_empty());
+        let address = email.map(|email| email.trim().to_lowercase()).filter(|email| !email.is_empty());
         let named = !entries.is_empty() || address.is_some();
         let expected = identity.or_else(|| address.map(|address| (address, None)));
         prop_assert_eq!(user_of(&text), expected, "{}", text);

@@ -172,7 +172,7 @@ fn a_signal_as_early_as_can_be_is_a_reload_and_not_the_end() {
         ConfigText::new(&api.url("/")).text().replacen("connectors:\n", &format!("{many}connectors:\n"), 1);
     fs::write(&file, text).unwrap();
     // The shell becomes the program; its child signals it as soon as it catches the signal (bit 0 of the mask).
-    let script = r#"(for _ in $(seq 1000); do
+    let script = r#"(for _ in $(seq 20000); do
         if grep -q '^SigCgt:.*[13579bdf]$' /proc/$$/status && grep -q claimgate /proc/$$/comm; then
             kill -HUP $$; exit
         fi

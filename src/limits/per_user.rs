@@ -41,7 +41,7 @@ pub struct PerUser<C: Clock = DefaultClock> {
 type Key = [u8; 16];
 
 impl PerUser {
-    /// Most users that are remembered at a time, which takes 3.2 MiB.
+    /// Most users that are remembered at a time, which takes some 5 MiB.
     pub const MOST_USERS: usize = PARTS * MOST_IN_PART;
 
     /// A limiter that has seen nobody. Those who find no room are counted by `unlimited`.

@@ -105,6 +105,9 @@ where
         Seen::First(first) => first,
         Seen::Before(earlier) => {
             account.repeats(&earlier);
+            // As below: not held while it waits.
+            drop(members);
+            drop(bytes);
             return earlier.ended_by(deadline).await.map_err(|failed| account.failed_alike(failed));
         }
     };

@@ -281,7 +281,7 @@ fn the_earlier_stage_speaks() {
 
 #[test]
 fn one_hook_more_than_the_process_takes_is_a_503_whatever_on_failure_says() {
-    let api = ScriptedApi::start(Play::continue_().after(Duration::from_millis(700)));
+    let api = ScriptedApi::start(Play::continue_().after(Duration::from_secs(2)));
     let parts = Parts::new()
         .listen("max_in_flight: 1\nmax_body: 1KiB")
         .connector("approvals", &api.url("/"), "")

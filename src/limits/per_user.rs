@@ -70,8 +70,8 @@ impl<C: Clock + Clone> PerUser<C> {
         taken.map_err(|not_until| Limited { retry_after: not_until.wait_time_from(self.clock.now()) })
     }
 
-    /// Forgets the users whose burst is whole again, and gives back room; how many it forgot. Takes up to some
-    /// milliseconds.
+    /// Forgets the users whose burst is whole again, and gives back room; how many it forgot. Of a full room that
+    /// takes some milliseconds at worst, and each part is held for a 64th of it.
     pub fn upkeep(&self) -> usize {
         let before = self.limiter.len();
         self.limiter.retain_recent();

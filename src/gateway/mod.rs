@@ -2,6 +2,7 @@
 //!
 //! - [`answer`]: what the server calls for each request; the file `hook` tells the life itself, top to bottom.
 //! - [`Snapshot`]: everything that comes from one configuration, shared by all workers and never changed.
+//! - [`duplicates`]: hooks that were seen, so that the identity provider's retry is no second call.
 //! - [`Rehearsal`]: one hook taken apart, stage by stage, for `explain`.
 //! - [`Worker`]: what one worker has for itself: the snapshot in force, which a reload swaps, with connections for it,
 //!   and a log buffer.

@@ -1,8 +1,14 @@
 //! The identity provider's retry: joined to the hook that it repeats, or given that hook's decision.
 
-use std::{fs, thread::sleep, time::Duration};
+use std::{
+    collections::HashSet,
+    fs,
+    thread::{self, sleep},
+    time::Duration,
+};
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     reload::{IN_FORCE, reload},
@@ -237,6 +243,58 @@ fn the_end_of_the_process_waits_for_a_call_that_somebody_waits_for() {
     assert_eq!(second.response("POST").json()["city"], "Redmond");
     assert!(gateway.wait().success());
     assert_eq!(ending(&gateway.event("second")), ["Continue", "replayed", "-", "joined"]);
+}
+
+#[test]
+fn the_end_of_the_process_waits_for_a_call_no_longer_than_its_grace() {
+    let api = ScriptedApi::start(Play::silence());
+    let mut gateway = start(&config(&api).top("shutdown: { grace: 1s }"), "10m", "2");
+    let first = sent(gateway.client(), "first");
+    wait_until("the first one is at the API", || api.requests().len() == 1);
+    first.hang_up();
+    gateway.event("first");
+    let begin = Instant::now();
+    assert!(gateway.terminate().success());
+    let took = begin.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&took), "{took:?}");
+}
+
+/// Four connections send the same hooks at about the same time, and each hangs up on every third.
+#[test]
+fn however_hooks_are_repeated_the_api_sees_each_of_them_once() {
+    const HOOKS: usize = 60;
+    let api = ScriptedApi::answering(|request| {
+        let city = request.json()["email"].clone();
+        let answer = serde_json::json!({"version": "1.0.0", "action": "Continue", "city": city});
+        Play::json(200, &answer.to_string()).after(Duration::from_millis(20))
+    });
+    let gateway = start(&config(&api).connector("max_in_flight: 1000"), "10m", "2");
+    let client = gateway.client();
+    let retry = |thread: usize| {
+        let mut connection = client.connect();
+        for number in 0..HOOKS {
+            let body = format!(r#"{{"email":"{number}@fabrikam.com"}}"#);
+            let hook = hook_with(client, &format!("{thread}.{number}"), &body);
+            if (thread + number).is_multiple_of(3) {
+                connection.write(&hook.to_bytes());
+                // Mostly while it is at the API.
+                sleep(Duration::from_millis(5));
+                std::mem::replace(&mut connection, client.connect()).hang_up();
+                continue;
+            }
+            let response = hook.send_on(&mut connection);
+            assert_eq!(response.json()["city"], format!("{number}@fabrikam.com"), "{thread}");
+        }
+    };
+    thread::scope(|scope| {
+        for number in 0..4 {
+            let retry = &retry;
+            scope.spawn(move || retry(number));
+        }
+    });
+    let bodies: HashSet<_> = api.requests().into_iter().map(|request| request.body).collect();
+    assert_eq!((bodies.len(), api.requests().len()), (HOOKS, HOOKS));
+    gateway.wait_for_metric(&duplicates("undetected"), 0.0);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A call that has all it needs and goes out now.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Attempt {
     /// Head and body.
     pub(super) request: Bytes,

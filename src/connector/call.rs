@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A request to the API on its way through the layers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Call {
     /// Head and body.
     pub(super) request: Bytes,

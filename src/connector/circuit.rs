@@ -58,6 +58,8 @@ fn availability(result: &Result<Answer, Failed>, timeout: Duration) -> Availabil
         _ if reason == Reason::Deadline && took < Some(timeout / 2) => Availability::Neither,
         // It closed a connection that had idled, as it may; a fresh one would have shown more.
         _ if !went_out || failed.again.race => Availability::Neither,
+        // A refusal is an answer, whatever its status: to open on refusals would let in who comes next.
+        _ if failed.failure.refusal => Availability::Available,
         _ if reason.counts_as_unavailable() => Availability::Unavailable,
         Blame::Api | Blame::Configuration => Availability::Available,
         Blame::Load | Blame::Caller | Blame::Claimgate => Availability::Neither,

@@ -148,6 +148,19 @@ async fn only_unavailability_opens_it_and_whatever_else_the_api_says_closes_it()
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_refuses_a_user_does_not_open_it() {
+    let trial = Trial::new();
+    let attempt = service_fn(|_: Attempt| async {
+        let mut failed = went_out(Reason::Status5xx, LASTING);
+        failed.failure.refusal = true;
+        Err(failed)
+    });
+    let refused = call::through(trial.policies(), attempt, call(SECOND)).await.unwrap_err();
+    assert!(refused.failure.refusal);
+    assert_eq!(trial.breaker.state(), Closed, "the user who was refused comes again, and must not go on");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_counts_only_where_the_api_had_half_of_its_time() {
     for (timeout, expected) in [(TAKES, Open), (2 * TAKES, Open), (2 * TAKES + SECOND, Closed)] {
         let trial = Trial::new();

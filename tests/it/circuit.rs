@@ -345,3 +345,15 @@ fn a_call_that_ends_after_a_reload_does_not_show_in_the_state_of_the_new_breaker
     assert_eq!(state(&gateway).as_deref(), CLOSED);
     assert_eq!(reasons(&gateway, 1), ["none"]);
 }
+
+#[test]
+fn a_user_whom_the_api_refuses_never_goes_on_because_others_were_refused_before() {
+    let refusal = r#"{"version":"1.0.0","action":"ShowBlockPage","userMessage":"no"}"#;
+    let api = ScriptedApi::answering(move |_| Play::json(500, refusal));
+    let text = ConfigText::new(&api.url("/")).on_failure(STEPS[1], "continue").connector(FOR_GOOD).text();
+    let gateway = Gateway::start(&text);
+    for number in 0..6 {
+        let response = gateway.client().post_hook(FLOW, STEPS[1], BODY).basic(CALLER, PASSWORD).send();
+        assert_eq!((number, response.status), (number, 502), "{}", response.text());
+    }
+}

@@ -352,3 +352,15 @@ fn who_joins_waits_no_longer_than_its_own_deadline() {
     let order: Vec<_> = gateway.events().iter().map(|event| event["request_id"].to_string()).collect();
     assert_eq!(order, [r#""joining""#, r#""first""#]);
 }
+
+#[test]
+fn a_retry_of_a_hook_that_was_refused_does_not_go_on_where_the_api_is_down() {
+    let refusal = Play::json(500, r#"{"version":"1.0.0","action":"ShowBlockPage","userMessage":"no"}"#);
+    let api = ScriptedApi::start(vec![refusal, Play::json(503, "{}")]);
+    let config = config(&api).on_failure(STEPS[1], "continue");
+    let gateway = start(&config, "10s", "1");
+    assert_eq!(hook(gateway.client(), "first").send().status, 502);
+    let second = hook(gateway.client(), "second").send();
+    assert_eq!(second.status, 502, "{}", second.text());
+    assert_eq!(gateway.event("second")["refusal"], true);
+}

@@ -137,3 +137,27 @@ fn users_are_forgotten_once_their_burst_is_whole_again() {
     };
     wait_until("users are forgotten", || forgotten() > 0);
 }
+
+#[test]
+fn one_user_who_sends_the_same_again_and_again_leaves_room_for_others() {
+    let api = ScriptedApi::start(Play::continue_().after(std::time::Duration::from_secs(2)));
+    let text = super::support::ConfigText::new(&api.url("/"))
+        .listen("max_in_flight: 12")
+        .connector("timeout: 3s")
+        .text()
+        .replace("duplicate_window: 0s", "duplicate_window: 10s");
+    let gateway = Gateway::start(&text);
+    let send = |address: &str| {
+        let body = json!({ "email": address }).to_string();
+        let mut connection = gateway.client().connect();
+        let hook = gateway.client().post_hook(super::support::FLOW, STEPS[1], &body).basic(CALLER, PASSWORD);
+        connection.write(&hook.to_bytes());
+        connection
+    };
+    let mut one: Vec<_> = (0..20).map(|_| send("jane@fabrikam.com")).collect();
+    assert_eq!(send("joe@fabrikam.com").response("POST").status, 200);
+    let answers: Vec<_> = one.iter_mut().map(|connection| connection.response("POST")).collect();
+    let went_on = answers.iter().filter(|answer| answer.json()["action"] == "Continue").count();
+    assert_eq!(went_on, 9, "the first one and eight that wait for it");
+    assert_eq!(api.requests().len(), 2);
+}

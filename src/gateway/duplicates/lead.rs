@@ -14,11 +14,11 @@ use zeroize::Zeroizing;
 
 use super::{
     Duplicates, Ending, Failed, Kept,
-    store::{End, Hash},
+    store::{Before, End, Hash},
 };
 use crate::{
     connector::{Decided, IdempotencyKey},
-    flow::Reason,
+    flow::{Failure, Reason},
 };
 
 /// The first hook of its kind.
@@ -26,17 +26,17 @@ use crate::{
 pub struct Lead {
     key: IdempotencyKey,
     entry: Option<Entry>,
-    undetected: bool,
+    before: Before,
 }
 
 impl Lead {
     /// A hook for which nothing is remembered, and like which none is looked for.
     pub fn alone() -> Self {
-        Self::new(IdempotencyKey::random(), None, false)
+        Self::new(IdempotencyKey::random(), None, Before::default())
     }
 
-    pub(super) fn new(key: IdempotencyKey, entry: Option<Entry>, undetected: bool) -> Self {
-        Self { key, entry, undetected }
+    pub(super) fn new(key: IdempotencyKey, entry: Option<Entry>, before: Before) -> Self {
+        Self { key, entry, before }
     }
 
     /// What the API shall know the call by.
@@ -46,12 +46,13 @@ impl Lead {
 
     /// Whether there may have been one like it, for which there was no room.
     pub fn is_undetected(&self) -> bool {
-        self.undetected
+        self.before.crowded_out
     }
 
     /// It is refused before it calls the API. So is who joined it, and nothing is remembered.
     pub fn refused(self, reason: Reason, retry_after: Duration) -> Failed {
-        let failed = Failed { failure: reason.into(), retry_after: Some(retry_after) };
+        let failure = Failure { reason, refusal: self.before.refused };
+        let failed = Failed { failure, retry_after: Some(retry_after) };
         if let Some(entry) = self.entry {
             entry.end(End::Unsent, Ending::Failed(failed));
         }
@@ -59,7 +60,8 @@ impl Lead {
     }
 
     /// Calls the API, remembers the end and tells it to those who joined. Where there is somebody to remember it for, the
-    /// call runs on, with all that is `held`, when this is dropped.
+    /// call runs on, with all that is `held`, when this is dropped. If a call of before refused the user, or may have, a
+    /// failure is no way to go on now either.
     pub async fn call<F, H>(self, call: F, held: H) -> Decided
     where
         F: Future<Output = Decided> + Send + 'static,
@@ -67,8 +69,12 @@ impl Lead {
     {
         let Some(entry) = self.entry else { return call.await };
         let duplicates = Arc::clone(&entry.duplicates);
+        let refused = self.before.refused;
         let call = async move {
-            let decided = call.await;
+            let mut decided = call.await;
+            if let Err(failure) = &mut decided.decision {
+                failure.refusal |= refused;
+            }
             entry.end_with(&decided);
             drop(held);
             decided
@@ -98,7 +104,8 @@ impl Entry {
                 self.end(End::Decided(Arc::clone(&kept), kept.size()), Ending::Decided(kept));
             }
             Err(failure) => {
-                let end = if decided.notes.facts.took.is_some() { End::Failed } else { End::Unsent };
+                let failed = End::Failed { refused: failure.refusal };
+                let end = if decided.notes.facts.took.is_some() { failed } else { End::Unsent };
                 let retry_after = decided.notes.facts.retry_after;
                 self.end(end, Ending::Failed(Failed { failure: *failure, retry_after }));
             }
@@ -124,7 +131,7 @@ impl Drop for Entry {
     /// A call that did not come to its end: a panic, or the end of its worker. The API may have seen it.
     fn drop(&mut self) {
         if !self.ended {
-            self.tell(End::Failed, Ending::Failed(Reason::Panic.into()));
+            self.tell(End::Failed { refused: false }, Ending::Failed(Reason::Panic.into()));
         }
     }
 }

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 pub use self::lead::Lead;
 use self::{
     lead::Entry,
-    store::{Bounds, Sight, Store},
+    store::{Before, Bounds, Sight, Store},
 };
 use crate::{
     connector::IdempotencyKey,
@@ -38,6 +38,9 @@ use crate::{
 
 /// Enough for a thousand hooks a second with the default window.
 const BOUNDS: Bounds = Bounds { entries: 10_000, bytes: 16 * 1024 * 1024 };
+
+/// How many wait for one hook in flight at most.
+const MOST_JOINED: usize = 8;
 
 /// How many leave under one lock.
 const LEAVING_AT_ONCE: usize = 64;
@@ -101,6 +104,9 @@ pub enum Seen {
 pub enum Earlier {
     /// It is still in flight.
     InFlight(InFlight),
+    /// It is still in flight, and enough others wait for it: an identity provider tries two or three times, and each that
+    /// waits takes a place of all hooks.
+    Crowded,
     /// It was decided.
     Decided(Decision),
 }
@@ -110,6 +116,7 @@ impl Earlier {
     pub async fn ended_by(self, deadline: Instant) -> Result<FlowDecision, Failed> {
         match self {
             Self::InFlight(in_flight) => in_flight.ended_by(deadline).await,
+            Self::Crowded => Err(Reason::InFlightFull.into()),
             Self::Decided(decision) => Ok(decision.replayed()),
         }
     }
@@ -146,20 +153,21 @@ impl Duplicates {
         let (found, gone) = match store.sight(hash, now, fresh) {
             Sight::Decided(decision) => (Ok(Earlier::Decided(Decision(decision))), None),
             Sight::InFlight(joined) => {
-                let ending = joined.get_or_insert_with(|| watch::channel(None).0).subscribe();
-                (Ok(Earlier::InFlight(InFlight(ending))), None)
+                let joined = joined.get_or_insert_with(|| watch::channel(None).0);
+                let waiting = (joined.receiver_count() < MOST_JOINED).then(|| InFlight(joined.subscribe()));
+                (Ok(waiting.map_or(Earlier::Crowded, Earlier::InFlight)), None)
             }
-            Sight::First { key, crowded_out, gone } => (Err((key, true, crowded_out)), gone),
-            Sight::Full => (Err((fresh, false, true)), None),
+            Sight::First { key, before, gone } => (Err((key, true, before.unwrap_or_default())), gone),
+            Sight::Full => (Err((fresh, false, Before { crowded_out: true, refused: false })), None),
         };
         drop(store);
         // What has left is wiped, which nobody shall wait for.
         drop((left, gone));
         match found {
             Ok(earlier) => Seen::Before(earlier),
-            Err((key, noted, undetected)) => {
+            Err((key, noted, before)) => {
                 let entry = noted.then(|| Entry::new(Arc::clone(self), hash, window));
-                Seen::First(Lead::new(key, entry, undetected))
+                Seen::First(Lead::new(key, entry, before))
             }
         }
     }

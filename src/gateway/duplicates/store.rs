@@ -46,20 +46,18 @@ struct Entry<D, J> {
 }
 
 enum State<D, J> {
-    /// `seen`: the API may have seen a call of before, under the same key.
-    InFlight {
-        joined: Option<J>,
-        seen: bool,
-    },
-    Decided {
-        decision: D,
-        bytes: usize,
-        leaving: Leaving,
-    },
-    Failed {
-        leaving: Leaving,
-        crowded_out: bool,
-    },
+    InFlight { joined: Option<J>, before: Option<Before> },
+    Decided { decision: D, bytes: usize, leaving: Leaving },
+    Failed { leaving: Leaving, before: Before },
+}
+
+/// What the calls of before came to, which the API may have seen under the same key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Before {
+    /// There was a decision, and no room for it.
+    pub(super) crowded_out: bool,
+    /// What came of an answer refused the user, or may have.
+    pub(super) refused: bool,
 }
 
 /// What a hook is to the store.
@@ -69,8 +67,8 @@ pub(super) enum Sight<'s, D, J> {
     First {
         /// A new one, or that of the call before.
         key: IdempotencyKey,
-        /// There was a decision, and no room for it.
-        crowded_out: bool,
+        /// What the calls of before came to, if there were any.
+        before: Option<Before>,
         /// What was known of it until its time was over.
         gone: Option<Gone<D>>,
     },
@@ -88,7 +86,10 @@ pub(super) enum End<D> {
     /// A decision, of so many bytes.
     Decided(D, usize),
     /// No decision, though the API may have seen the call.
-    Failed,
+    Failed {
+        /// What came of an answer refused the user, or may have.
+        refused: bool,
+    },
     /// The API cannot have seen this one, so that there is nothing to remember but a call of before.
     Unsent,
 }
@@ -112,19 +113,19 @@ impl<D: Clone, J> Store<D, J> {
         let entry = match self.entries.entry(hash) {
             hash_map::Entry::Vacant(_) if full => return Sight::Full,
             hash_map::Entry::Vacant(place) => {
-                place.insert(Entry { key: fresh, state: State::InFlight { joined: None, seen: false } });
+                place.insert(Entry { key: fresh, state: State::InFlight { joined: None, before: None } });
                 self.bytes += OVERHEAD;
-                return Sight::First { key: fresh, crowded_out: false, gone };
+                return Sight::First { key: fresh, before: None, gone };
             }
             hash_map::Entry::Occupied(entry) => entry.into_mut(),
         };
         match entry.state {
             State::InFlight { ref mut joined, .. } => Sight::InFlight(joined),
             State::Decided { ref decision, .. } => Sight::Decided(decision.clone()),
-            State::Failed { leaving, crowded_out } => {
+            State::Failed { leaving, before } => {
                 self.leaving.remove(&leaving);
-                entry.state = State::InFlight { joined: None, seen: true };
-                Sight::First { key: entry.key, crowded_out, gone }
+                entry.state = State::InFlight { joined: None, before: Some(before) };
+                Sight::First { key: entry.key, before: Some(before), gone }
             }
         }
     }
@@ -134,11 +135,12 @@ impl<D: Clone, J> Store<D, J> {
     pub(super) fn end(&mut self, hash: &Hash, now: Duration, window: Duration, end: End<D>) -> Option<J> {
         let room = self.bounds.bytes.saturating_sub(self.bytes);
         let state = &mut self.entries.get_mut(hash)?.state;
-        let State::InFlight { joined, seen } = state else { return None };
-        let (joined, seen) = (joined.take(), *seen);
+        let State::InFlight { joined, before } = state else { return None };
+        let (joined, before) = (joined.take(), *before);
+        let refused = before.is_some_and(|before| before.refused);
         let leaving = (now.saturating_add(window), self.ended);
         match end {
-            End::Unsent if !seen => {
+            End::Unsent if before.is_none() => {
                 self.remove(hash);
                 return joined;
             }
@@ -146,8 +148,16 @@ impl<D: Clone, J> Store<D, J> {
                 *state = State::Decided { decision, bytes, leaving };
                 self.bytes += bytes;
             }
-            End::Decided(..) => *state = State::Failed { leaving, crowded_out: true },
-            End::Failed | End::Unsent => *state = State::Failed { leaving, crowded_out: false },
+            End::Decided(..) => {
+                *state = State::Failed { leaving, before: Before { crowded_out: true, refused } };
+            }
+            End::Failed { refused: now } => {
+                let before = Before { crowded_out: false, refused: refused || now };
+                *state = State::Failed { leaving, before };
+            }
+            End::Unsent => {
+                *state = State::Failed { leaving, before: Before { crowded_out: false, refused } };
+            }
         }
         self.leaving.insert(leaving, *hash);
         self.ended += 1;

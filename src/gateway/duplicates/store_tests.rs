@@ -19,8 +19,15 @@ fn key(number: u8) -> IdempotencyKey {
     KEYS[usize::from(number)]
 }
 
+const FAILED: End<u32> = End::Failed { refused: false };
+
+/// It leads as the one before, of which no answer came.
+fn again(number: u8) -> Sight<'static, u32, u32> {
+    Sight::First { key: key(number), before: Some(Before::default()), gone: None }
+}
+
 fn first(number: u8) -> Sight<'static, u32, u32> {
-    Sight::First { key: key(number), crowded_out: false, gone: None }
+    Sight::First { key: key(number), before: None, gone: None }
 }
 
 const fn seconds(seconds: u64) -> Duration {
@@ -44,7 +51,7 @@ fn a_decision_is_given_again_until_its_window_has_passed() {
         assert_eq!(store.sight([1; 32], now, key(3)), Sight::Decided(7));
     }
     let gone = Some(Gone(Some(7)));
-    let again = Sight::First { key: key(4), crowded_out: false, gone };
+    let again = Sight::First { key: key(4), before: None, gone };
     assert_eq!(
         store.sight([1; 32], seconds(70), key(4)),
         again,
@@ -57,18 +64,36 @@ fn a_decision_is_given_again_until_its_window_has_passed() {
 fn after_a_failure_the_next_one_leads_with_the_same_key_within_the_window() {
     let mut store = Numbers::new(ROOMY);
     assert_eq!(store.sight([1; 32], seconds(0), key(1)), first(1));
-    store.end(&[1; 32], seconds(5), WINDOW, End::Failed);
-    assert_eq!(store.sight([1; 32], seconds(14), key(2)), first(1));
+    store.end(&[1; 32], seconds(5), WINDOW, FAILED);
+    assert_eq!(store.sight([1; 32], seconds(14), key(2)), again(1));
     assert_eq!(store.expire(seconds(15)), None, "the window of the first failure ended with the second call");
-    store.end(&[1; 32], seconds(16), WINDOW, End::Failed);
-    assert_eq!(store.sight([1; 32], seconds(25), key(3)), first(1));
+    store.end(&[1; 32], seconds(16), WINDOW, FAILED);
+    assert_eq!(store.sight([1; 32], seconds(25), key(3)), again(1));
     store.end(&[1; 32], seconds(25), WINDOW, End::Unsent);
-    assert_eq!(store.sight([1; 32], seconds(34), key(4)), first(1), "the API may have seen the ones before");
+    assert_eq!(store.sight([1; 32], seconds(34), key(4)), again(1), "the API may have seen the ones before");
 
     assert_eq!(store.sight([2; 32], seconds(34), key(5)), first(5));
     store.end(&[2; 32], seconds(34), WINDOW, End::Unsent);
     assert_eq!(store.size(), (1, OVERHEAD), "what the API cannot have seen needs no memory");
     assert_eq!(store.sight([2; 32], seconds(35), key(6)), first(6));
+}
+
+#[test]
+fn that_a_user_was_refused_is_not_forgotten_over_failures_of_another_kind() {
+    let mut store = Numbers::new(ROOMY);
+    store.sight([1; 32], seconds(0), key(1));
+    store.end(&[1; 32], seconds(0), WINDOW, End::Failed { refused: true });
+    let refused = || {
+        let before = Some(Before { crowded_out: false, refused: true });
+        Sight::First { key: key(1), before, gone: None }
+    };
+    assert_eq!(store.sight([1; 32], seconds(1), key(2)), refused());
+    store.end(&[1; 32], seconds(1), WINDOW, FAILED);
+    assert_eq!(store.sight([1; 32], seconds(2), key(3)), refused());
+    store.end(&[1; 32], seconds(2), WINDOW, End::Unsent);
+    assert_eq!(store.sight([1; 32], seconds(3), key(4)), refused());
+    store.end(&[1; 32], seconds(3), WINDOW, End::Decided(7, 1));
+    assert_eq!(store.sight([1; 32], seconds(4), key(5)), Sight::Decided(7), "the API decided");
 }
 
 #[test]
@@ -79,7 +104,7 @@ fn those_who_wait_are_told_once() {
     *joined = Some(42);
     assert_eq!(store.sight([1; 32], seconds(0), key(3)), Sight::InFlight(&mut Some(42)));
     assert_eq!(store.end(&[1; 32], seconds(1), WINDOW, End::Decided(7, 1)), Some(42));
-    assert_eq!(store.end(&[1; 32], seconds(1), WINDOW, End::Failed), None, "it has ended already");
+    assert_eq!(store.end(&[1; 32], seconds(1), WINDOW, FAILED), None, "it has ended already");
     assert_eq!(store.sight([1; 32], seconds(1), key(4)), Sight::Decided(7));
 }
 
@@ -93,7 +118,8 @@ fn when_it_is_full_nothing_is_noted_and_nothing_is_lost() {
     assert_eq!(store.sight([1; 32], seconds(1), key(4)), Sight::Decided(7));
 
     store.end(&[2; 32], seconds(1), WINDOW, End::Decided(8, 3));
-    let crowded_out = Sight::First { key: key(2), crowded_out: true, gone: None };
+    let before = Some(Before { crowded_out: true, refused: false });
+    let crowded_out = Sight::First { key: key(2), before, gone: None };
     assert_eq!(store.sight([2; 32], seconds(2), key(5)), crowded_out, "it has room for ten, not for eleven");
     store.end(&[2; 32], seconds(2), WINDOW, End::Decided(8, 2));
     assert_eq!(store.sight([2; 32], seconds(2), key(5)), Sight::Decided(8));
@@ -132,15 +158,14 @@ struct Noted {
     hash: u8,
     key: IdempotencyKey,
     joined: Option<u32>,
-    /// The API may have seen a call.
-    seen: bool,
+    /// What the calls that the API may have seen came to.
+    before: Option<Before>,
     /// Of its latest call, which is in flight as long as there is none.
     end: Option<Remembered>,
 }
 
 struct Remembered {
     decision: Option<(u32, usize)>,
-    crowded_out: bool,
     until: Duration,
     order: u32,
 }
@@ -148,7 +173,7 @@ struct Remembered {
 /// What a sight is, without what the store lends.
 #[derive(Debug, PartialEq)]
 enum Seen {
-    First(IdempotencyKey, bool),
+    First(IdempotencyKey, Option<Before>),
     InFlight(Option<u32>),
     Decided(u32),
     Full,
@@ -167,12 +192,12 @@ impl Model {
             if full {
                 return Seen::Full;
             }
-            self.noted.push(Noted { hash, key: fresh, joined: None, seen: false, end: None });
-            return Seen::First(fresh, false);
+            self.noted.push(Noted { hash, key: fresh, joined: None, before: None, end: None });
+            return Seen::First(fresh, None);
         };
         match noted.end.take() {
             None => Seen::InFlight(noted.joined),
-            Some(Remembered { decision: None, crowded_out, .. }) => Seen::First(noted.key, crowded_out),
+            Some(Remembered { decision: None, .. }) => Seen::First(noted.key, noted.before),
             Some(end @ Remembered { decision: Some((decision, _)), .. }) => {
                 noted.end = Some(end);
                 Seen::Decided(decision)
@@ -188,19 +213,21 @@ impl Model {
     fn end(&mut self, hash: u8, until: Duration, end: &End<u32>) -> Option<u32> {
         let room = self.bounds.bytes - self.bytes();
         let place = self.noted.iter().position(|noted| noted.hash == hash && noted.end.is_none())?;
-        if matches!(end, End::Unsent) && !self.noted[place].seen {
+        if matches!(end, End::Unsent) && self.noted[place].before.is_none() {
             return self.noted.remove(place).joined;
         }
         let decision = match end {
             End::Decided(decision, bytes) => Some((*decision, *bytes)),
-            End::Failed | End::Unsent => None,
+            End::Failed { .. } | End::Unsent => None,
         };
         let kept = decision.filter(|(_, bytes)| *bytes <= room);
         let crowded_out = decision.is_some() && kept.is_none();
         self.ended += 1;
         let noted = &mut self.noted[place];
-        noted.seen = true;
-        noted.end = Some(Remembered { decision: kept, crowded_out, until, order: self.ended });
+        let was_refused = noted.before.is_some_and(|before| before.refused);
+        let refused = was_refused || matches!(end, End::Failed { refused: true });
+        noted.before = Some(Before { crowded_out, refused });
+        noted.end = Some(Remembered { decision: kept, until, order: self.ended });
         noted.joined.take()
     }
 
@@ -219,7 +246,7 @@ enum Step {
     /// A hook comes, and waits if one like it is in flight.
     Comes(u8),
     Decided(u8, usize, u64),
-    Failed(u8, u64),
+    Failed(u8, u64, bool),
     Unsent(u8),
     Passes(u64),
     Leaves,
@@ -230,7 +257,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => hash().prop_map(Step::Comes),
         4 => (hash(), 0..7_usize, 0..5_u64).prop_map(|(hash, bytes, window)| Step::Decided(hash, bytes, window)),
-        2 => (hash(), 0..5_u64).prop_map(|(hash, window)| Step::Failed(hash, window)),
+        2 => (hash(), 0..5_u64, any::<bool>()).prop_map(|(hash, window, refused)| Step::Failed(hash, window, refused)),
         1 => hash().prop_map(Step::Unsent),
         3 => (0..3_u64).prop_map(Step::Passes),
         2 => Just(Step::Leaves),
@@ -254,13 +281,16 @@ proptest! {
             };
             match step {
                 Step::Decided(hash, bytes, window) => ends(hash, window, End::Decided, bytes)?,
-                Step::Failed(hash, window) => ends(hash, window, |_, _| End::Failed, 0)?,
+                Step::Failed(hash, window, false) => ends(hash, window, |_, _| FAILED, 0)?,
+                Step::Failed(hash, window, true) => {
+                    ends(hash, window, |_, _| End::Failed { refused: true }, 0)?;
+                }
                 Step::Unsent(hash) => ends(hash, 0, |_, _| End::Unsent, 0)?,
                 Step::Passes(time) => now += seconds(time),
                 Step::Leaves => prop_assert_eq!(store.expire(now), model.expire(now)),
                 Step::Comes(hash) => {
                     let seen = match store.sight([hash; 32], now, fresh) {
-                        Sight::First { key, crowded_out, .. } => Seen::First(key, crowded_out),
+                        Sight::First { key, before, .. } => Seen::First(key, before),
                         Sight::Decided(decision) => Seen::Decided(decision),
                         Sight::Full => Seen::Full,
                         Sight::InFlight(joined) => {

@@ -135,6 +135,34 @@ async fn after_a_failure_the_key_stays_if_the_api_may_have_seen_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_refused_does_not_go_on_because_the_next_call_failed_otherwise() {
+    let duplicates = duplicates();
+    let refused = Failure { reason: Reason::Status5xx, refusal: true };
+    lead(&duplicates).call(ready(sent(Err(refused))), ()).await;
+    let second = lead(&duplicates);
+    let third = joined(&duplicates);
+    let failed =
+        second.call(ready(sent(Err(Reason::FirstByteTimeout.into()))), ()).await.decision.unwrap_err();
+    assert_eq!(failed, Failure { reason: Reason::FirstByteTimeout, refusal: true });
+    assert_eq!(third.ended_by(far()).await.unwrap_err().failure, failed);
+    assert!(lead(&duplicates).refused(Reason::UserLimited, WINDOW).failure.refusal);
+    assert!(lead(&duplicates).call(ready(sent(Ok(block("0")))), ()).await.decision.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_wait_for_one_hook_and_no_further_one_calls_the_api() {
+    let duplicates = duplicates();
+    let first = lead(&duplicates);
+    let waiting: Vec<_> = (0..MOST_JOINED).map(|_| joined(&duplicates)).collect();
+    let Seen::Before(crowded) = look(&duplicates) else { panic!("it is no new one") };
+    assert_eq!(crowded.ended_by(far()).await, Err(Reason::InFlightFull.into()));
+    drop(waiting);
+    let again = joined(&duplicates);
+    first.call(ready(sent(Ok(block("0")))), ()).await;
+    assert_eq!(again.ended_by(far()).await, Ok(block("0")), "those who left have made room");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_stays_of_a_hook_that_never_went_to_the_api() {
     let duplicates = duplicates();
     let unsent = Decided { decision: Err(Reason::InFlightFull.into()), notes: Notes::default() };
@@ -295,8 +323,7 @@ fn among_workers_one_call_answers_the_same_hook() {
             let seen = duplicates.look("entra", HOOK, &round.to_le_bytes(), WINDOW);
             let answer = runtime.block_on(async {
                 match seen {
-                    Seen::Before(Earlier::Decided(decision)) => decision.replayed(),
-                    Seen::Before(Earlier::InFlight(first)) => first.ended_by(far()).await.unwrap(),
+                    Seen::Before(earlier) => earlier.ended_by(far()).await.unwrap(),
                     Seen::First(lead) => {
                         let calls = Arc::clone(&calls);
                         let call = async move {
@@ -311,8 +338,7 @@ fn among_workers_one_call_answers_the_same_hook() {
                         // The caller hangs up, and tries again.
                         drop(Box::pin(hook).as_mut().now_or_never());
                         match duplicates.look("entra", HOOK, &round.to_le_bytes(), WINDOW) {
-                            Seen::Before(Earlier::Decided(decision)) => decision.replayed(),
-                            Seen::Before(Earlier::InFlight(first)) => first.ended_by(far()).await.unwrap(),
+                            Seen::Before(earlier) => earlier.ended_by(far()).await.unwrap(),
                             Seen::First(lead) => panic!("{lead:?}"),
                         }
                     }

@@ -1,7 +1,10 @@
 //! Who is at the other end of a connection: the same for all its hooks.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -20,17 +23,28 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub struct Client {
     peer: Option<Arc<Peer>>,
+    known: AtomicBool,
     heard_again: Mutex<Option<Instant>>,
 }
 
 impl Client {
     /// One that has shown a certificate, if it is a `peer`.
     pub fn new(peer: Option<Arc<Peer>>) -> Self {
-        Self { peer, heard_again: Mutex::new(None) }
+        Self { peer, known: AtomicBool::new(false), heard_again: Mutex::new(None) }
     }
 
     pub(super) fn peer(&self) -> Option<&Peer> {
         self.peer.as_deref()
+    }
+
+    /// Whether it has shown a good credential. A connection that never did is kept for less long.
+    pub fn is_known(&self) -> bool {
+        self.known.load(Relaxed)
+    }
+
+    /// It has shown a good credential.
+    pub(super) fn admitted(&self) {
+        self.known.store(true, Relaxed);
     }
 
     /// There was no room for its hook.
@@ -39,11 +53,13 @@ impl Client {
         Reason::Overloaded
     }
 
-    /// Waits if the hook before was turned away only a moment ago; never longer than until `deadline`.
+    /// Waits if the hook before was turned away only a moment ago; never longer than for a quarter of what is left until
+    /// `deadline`, so that there is time for the hook itself.
     pub(super) async fn pause(&self, deadline: Instant) {
         let heard_again = self.heard_again.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(until) = heard_again.filter(|until| *until > Instant::now()) {
-            sleep_until(until.min(deadline)).await;
+        let now = Instant::now();
+        if let Some(until) = heard_again.filter(|until| *until > now) {
+            sleep_until(until.min(now + deadline.saturating_duration_since(now) / 4)).await;
         }
     }
 }

@@ -84,6 +84,7 @@ where
     let key = shared.admit(flow, head, client.peer()).map_err(|failure| account.not_admitted(failure))?;
     let (caller, credential) = flow.caller(key);
     account.admitted(caller, credential);
+    client.admitted();
     body::check_type(head)?;
 
     // Is there room for it? First the caller's own share, then everybody's; not again at once where there was none.

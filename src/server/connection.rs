@@ -140,6 +140,9 @@ async fn answer(mut asked: Asked, client: Arc<Client>, progress: Arc<Progress>) 
     progress.asked();
     let request = request.map(|body| WatchedBody::new(body, Arc::clone(&progress)));
     let mut response = gateway::answer(worker, &client, request).await;
+    if client.is_known() {
+        progress.known();
+    }
     if progress.answers_last() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

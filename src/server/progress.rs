@@ -19,6 +19,8 @@ pub(super) enum Phase {
     Writing,
     /// The answer has left.
     Idle,
+    /// The same, and no request so far had a good credential.
+    Unknown,
     /// The last bytes leave, which belong to no hook.
     Closing,
     /// Nothing more will be read or written.
@@ -46,6 +48,7 @@ pub(super) struct Progress {
     /// A body was left before its end: what comes now is the rest of it, and never a head.
     left: AtomicBool,
     aged: AtomicBool,
+    known: AtomicBool,
     ending: Arc<Ending>,
 }
 
@@ -69,6 +72,7 @@ impl Progress {
             bodies: AtomicUsize::new(0),
             left: AtomicBool::new(false),
             aged: AtomicBool::new(false),
+            known: AtomicBool::new(false),
             ending,
         }
     }
@@ -81,7 +85,9 @@ impl Progress {
     /// Bytes have come. Those of a body that is read to its end after an early answer begin no head. Nor do those of a
     /// head that came together with the hook before it: it counts from the next bytes on.
     pub(super) fn heard(&self) {
-        if matches!(self.phase(), Phase::FirstByte | Phase::Idle) && self.bodies.load(Relaxed) == 0 {
+        if matches!(self.phase(), Phase::FirstByte | Phase::Idle | Phase::Unknown)
+            && self.bodies.load(Relaxed) == 0
+        {
             self.enter(Phase::Head);
         }
     }
@@ -91,6 +97,11 @@ impl Progress {
         self.enter(Phase::Hook);
     }
 
+    /// A request had a good credential.
+    pub(super) fn known(&self) {
+        self.known.store(true, Relaxed);
+    }
+
     /// Its answer is ready.
     pub(super) fn answered(&self) {
         self.enter(Phase::Writing);
@@ -98,7 +109,7 @@ impl Progress {
 
     /// Bytes leave: where no hook is open, what the HTTP library itself says of a broken head.
     pub(super) fn writes(&self) {
-        if matches!(self.phase(), Phase::FirstByte | Phase::Head | Phase::Idle) {
+        if matches!(self.phase(), Phase::FirstByte | Phase::Head | Phase::Idle | Phase::Unknown) {
             self.enter(Phase::Closing);
         }
     }
@@ -106,7 +117,12 @@ impl Progress {
     /// Nothing is left to be written.
     pub(super) fn written(&self) {
         if self.phase() == Phase::Writing {
-            self.enter(if self.left.load(Relaxed) { Phase::Closing } else { Phase::Idle });
+            let (left, known) = (self.left.load(Relaxed), self.known.load(Relaxed));
+            self.enter(match (left, known) {
+                (true, _) => Phase::Closing,
+                (false, true) => Phase::Idle,
+                (false, false) => Phase::Unknown,
+            });
         }
     }
 
@@ -131,7 +147,7 @@ impl Progress {
         self.bodies.fetch_sub(1, Relaxed);
         if !whole {
             self.left.store(true, Relaxed);
-            if self.phase() == Phase::Idle {
+            if matches!(self.phase(), Phase::Idle | Phase::Unknown) {
                 self.enter(Phase::Closing);
             }
         }
@@ -148,12 +164,13 @@ impl Progress {
     }
 
     fn phase(&self) -> Phase {
-        const PHASES: [Phase; 7] = [
+        const PHASES: [Phase; 8] = [
             Phase::FirstByte,
             Phase::Head,
             Phase::Hook,
             Phase::Writing,
             Phase::Idle,
+            Phase::Unknown,
             Phase::Closing,
             Phase::Over,
         ];
@@ -202,6 +219,7 @@ mod tests {
         let progress = Progress::new(Arc::default());
         progress.asked();
         progress.body_began();
+        progress.known();
         progress.answered();
         progress.written();
         progress.heard();

@@ -43,6 +43,8 @@ impl Timeouts {
             Phase::Head => Some(self.head),
             Phase::Writing | Phase::Closing => Some(self.write),
             Phase::Idle => Some(self.idle),
+            // Whoever knows no credential shall not keep a place among the connections.
+            Phase::Unknown => Some(self.idle.min(self.first_byte)),
             Phase::Hook | Phase::Over => None,
         }
     }

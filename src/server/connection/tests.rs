@@ -35,8 +35,11 @@ user_flows:
     postFederationSignup: { connector: api, on_failure: error }
 "#;
 
-/// Nothing is configured there, so that the answer needs no API: 404.
-const REQUEST: &[u8] = b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n";
+/// Of a known caller, and no JSON, so that the answer needs no API: 415.
+const REQUEST: &[u8] = b"POST /flows/F/postFederationSignup HTTP/1.1\r\nHost: h\r\n\
+    Authorization: Basic ZW50cmE6cHc=\r\nContent-Length: 0\r\n\r\n";
+/// Of nobody: 404.
+const NOBODYS: &[u8] = b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n";
 
 fn port(listen: &str) -> Port {
     let text = CONFIG.replace("idle_timeout: 2m", listen);
@@ -101,6 +104,29 @@ async fn who_says_nothing_is_closed_after_first_byte_timeout_without_a_word() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_shown_no_good_credential_keeps_its_connection_for_first_byte_timeout_only() {
+    let mut client = connect(&port("idle_timeout: 2m"));
+    for _ in 0..2 {
+        client.write_all(NOBODYS).await.unwrap();
+        assert!(answer(&mut client).await.starts_with("HTTP/1.1 404"));
+        sleep(seconds(4)).await;
+    }
+    assert!(ask(&mut client).await.starts_with("HTTP/1.1 415"));
+    client.write_all(NOBODYS).await.unwrap();
+    answer(&mut client).await;
+    assert!(is_about(rest(&mut client).await.1, seconds(120)), "known is known");
+    let mut client = connect(&port("idle_timeout: 2m"));
+    client.write_all(NOBODYS).await.unwrap();
+    answer(&mut client).await;
+    let (said, took) = rest(&mut client).await;
+    assert!(said.is_empty() && is_about(took, seconds(5)), "{said} {took:?}");
+    let mut client = connect(&port("idle_timeout: 2s"));
+    client.write_all(NOBODYS).await.unwrap();
+    answer(&mut client).await;
+    assert!(is_about(rest(&mut client).await.1, seconds(2)), "and no longer than others");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_has_head_timeout_from_its_first_byte_on_also_byte_by_byte_and_on_a_kept_connection() {
     let port = port("idle_timeout: 2m");
     for kept in [false, true] {
@@ -130,7 +156,7 @@ async fn a_head_that_is_slow_but_in_time_is_answered() {
         client.write_u8(*byte).await.unwrap();
         sleep(pause).await;
     }
-    assert!(answer(&mut client).await.starts_with("HTTP/1.1 404 "));
+    assert!(answer(&mut client).await.starts_with("HTTP/1.1 415 "));
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,6 +175,7 @@ async fn a_kept_connection_may_idle_for_idle_timeout_after_each_answer_and_is_cl
 #[tokio::test(start_paused = true)]
 async fn the_rest_of_a_refused_body_is_no_head_and_the_pause_after_it_an_idle_one() {
     let mut client = connect(&port("idle_timeout: 2m"));
+    ask(&mut client).await;
     client.write_all(b"POST /nowhere HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n").await.unwrap();
     assert!(answer(&mut client).await.starts_with("HTTP/1.1 404 "));
     for byte in b"body" {
@@ -156,7 +183,7 @@ async fn the_rest_of_a_refused_body_is_no_head_and_the_pause_after_it_an_idle_on
         client.write_u8(*byte).await.unwrap();
     }
     sleep(seconds(60)).await;
-    assert!(ask(&mut client).await.starts_with("HTTP/1.1 404 "));
+    assert!(ask(&mut client).await.starts_with("HTTP/1.1 415 "));
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,7 +71,11 @@ const AT_THE_LIMIT: [(&str, &str, &str); 28] = [
     ("listen", "head_timeout", "408 without a body, and the connection is closed; no access event"),
     ("listen", "body_timeout", "`request_timeout`, 408"),
     ("listen", "write_timeout", "the connection is closed"),
-    ("listen", "idle_timeout", "the connection is closed"),
+    (
+        "listen",
+        "idle_timeout",
+        "the connection is closed; one that has shown no good credential yet, after `first_byte_timeout`",
+    ),
     ("listen", "max_age", "the next answer says `Connection: close`"),
     ("listen", "max_in_flight", "`overloaded`, 503 with `Retry-After`"),
     ("shutdown", "drain_delay", "no new connections; each answer says `Connection: close`"),

@@ -259,6 +259,27 @@ fn the_end_of_the_process_waits_for_a_call_no_longer_than_its_grace() {
     assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&took), "{took:?}");
 }
 
+#[test]
+fn a_retry_is_never_over_the_limit_of_its_user_and_who_is_over_it_is_not_remembered() {
+    let api = ScriptedApi::start(Play::json(200, ANSWER));
+    let limited = "error, rate_limit_per_user: { rate: 1/m, burst: 1 }";
+    let gateway = start(&config(&api).on_failure(STEPS[1], limited), "10m", "1");
+    let client = gateway.client();
+    let more = r#"{"email":"jane@fabrikam.com","city":"Redmond"}"#;
+    for (id, body, status, duplicate) in [
+        ("first", BODY, 200, "-"),
+        ("retry", BODY, 200, "replayed"),
+        ("another", more, 429, "-"),
+        ("its retry", more, 429, "-"),
+        ("late", BODY, 200, "replayed"),
+    ] {
+        let id = id.replace(' ', "-");
+        assert_eq!(hook_with(client, &id, body).send().status, status, "{id}");
+        assert_eq!(ending(&gateway.event(&id))[3], duplicate, "{id}");
+    }
+    assert_eq!(api.requests().len(), 1);
+}
+
 /// Four connections send the same hooks at about the same time, and each hangs up on every third.
 #[test]
 fn however_hooks_are_repeated_the_api_sees_each_of_them_once() {

@@ -45,7 +45,9 @@ pub(super) async fn serve_accepted(stream: TcpStream, port: Port) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let Some((stream, peer)) = handshake::shake(stream, &port.worker).await else { return };
+    let worker = Arc::clone(&port.worker);
+    let _connection = worker.metrics().enter_connection();
+    let Some((stream, peer)) = handshake::shake(stream, &worker).await else { return };
     serve(stream, peer, port).await;
 }
 

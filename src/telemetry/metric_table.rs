@@ -41,8 +41,8 @@ pub(super) const BUCKETS: [f64; 17] =
 
 /// Every metric of claimgate, in the order of a hook's life. `process_*` (Linux only) stands beside them.
 #[rustfmt::skip]
-pub const METRIC_TABLE: [MetricRow; 26] = [
-    UNPARSED_REQUESTS, REQUESTS, REQUEST_DURATION, DEADLINE_REMAINING, UPSTREAM_REQUESTS, UPSTREAM_DURATION, RETRIES,
+pub const METRIC_TABLE: [MetricRow; 27] = [
+    CONNECTIONS, UNPARSED_REQUESTS, REQUESTS, REQUEST_DURATION, DEADLINE_REMAINING, UPSTREAM_REQUESTS, UPSTREAM_DURATION, RETRIES,
     RETRIES_WITHHELD, KEEP_ALIVE_RACES, CIRCUIT_STATE, DUPLICATES, USERS_UNLIMITED, FALLBACK_DECISIONS,
     TLS_HANDSHAKES_FAILED, CALLER_FAILURES, CREDENTIAL_USES, CERTIFICATE_NOT_AFTER, CLAIMS_DROPPED, ANSWER_REPAIRS,
     RATE_LIMITED, IN_FLIGHT_HOOKS, CONFIG_LAST_RELOAD_SUCCESSFUL, CONFIG_LAST_RELOAD_SUCCESS, LOG_LINES_DROPPED,
@@ -62,6 +62,8 @@ macro_rules! rows {
 
 #[rustfmt::skip]
 rows! {
+    CONNECTIONS = Gauge "connections" []
+        "Open connections on the hook port. At listen.max_connections further ones wait in the kernel's queue, which no other metric shows.";
     UNPARSED_REQUESTS = Counter "unparsed_requests_total" ["fault"]
         "Requests on the hook port that could not be read as HTTP/1.1: malformed, too_large (head or target) or http2. Answered 400, 414, 431 or not at all, without an access event.";
     REQUESTS = Counter "requests_total" ["user_flow", "step", "decision", "outcome"]

@@ -22,6 +22,7 @@ pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
+    connections: IntGauge,
     unparsed_requests: [IntCounter; Unparsed::ALL.len()],
     requests: IntCounterVec,
     request_duration: HistogramVec,
@@ -59,6 +60,7 @@ impl Metrics {
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         register_process(&registry);
         Self {
+            connections: gauges(&registry, &table::CONNECTIONS).with_label_values(NO_LABELS),
             unparsed_requests: Unparsed::ALL.map(|fault| unparsed.with_label_values(&[fault.as_str()])),
             requests: counters(&registry, &table::REQUESTS),
             request_duration: histograms(&registry, &table::REQUEST_DURATION),
@@ -133,9 +135,13 @@ impl Metrics {
     }
 
     /// Counts a hook as being answered until the guard is dropped.
-    pub fn enter_hook(&self) -> HookGauge<'_> {
-        self.in_flight_hooks.inc();
-        HookGauge(&self.in_flight_hooks)
+    pub fn enter_hook(&self) -> OneMore<'_> {
+        OneMore::of(&self.in_flight_hooks)
+    }
+
+    /// Counts a connection on the hook port as open until the guard is dropped.
+    pub fn enter_connection(&self) -> OneMore<'_> {
+        OneMore::of(&self.connections)
     }
 
     /// Counts the lines of the access log and diagnostics that were not written.
@@ -258,11 +264,18 @@ impl Counter {
     }
 }
 
-/// One hook that is being answered; dropping it ends that, also when the future of the hook is cancelled.
+/// One more of what a gauge counts; dropping it ends that, also when the future that holds it is cancelled.
 #[derive(Debug)]
-pub struct HookGauge<'m>(&'m IntGauge);
+pub struct OneMore<'m>(&'m IntGauge);
 
-impl Drop for HookGauge<'_> {
+impl<'m> OneMore<'m> {
+    fn of(gauge: &'m IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for OneMore<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -7,7 +7,8 @@ use crate::{
 };
 
 /// The names and labels of DESIGN's "Metrics" section, as far as they exist by now.
-const DESIGN: [(&str, &str); 26] = [
+const DESIGN: [(&str, &str); 27] = [
+    ("connections", ""),
     ("unparsed_requests_total", "fault"),
     ("requests_total", "user_flow,step,decision,outcome"),
     ("request_duration_seconds", "user_flow,step"),

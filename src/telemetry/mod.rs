@@ -32,4 +32,4 @@ pub use diagnostics::LogFormat;
 pub use labels::{DecisionLabel, Direction, Duplicate, Limit, Outcome, Unparsed};
 pub use log_sink::{AccessLog, AccessLogFactory, LogWriter, Unwritten};
 pub use metric_table::{METRIC_TABLE, MetricKind, MetricRow};
-pub use metrics::{Counter, HookGauge, HookMetrics, METRICS_CONTENT_TYPE, Metrics};
+pub use metrics::{Counter, HookMetrics, METRICS_CONTENT_TYPE, Metrics, OneMore};

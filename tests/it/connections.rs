@@ -160,3 +160,13 @@ fn an_aged_connection_says_so_in_its_next_answer_and_is_not_closed_before() {
     assert_eq!((last.status, last.header("connection")), (200, Some("close")));
     assert!(connection.is_closed_within(LIMIT));
 }
+
+#[test]
+fn open_connections_are_counted_also_those_that_say_nothing() {
+    let api = ScriptedApi::start(Play::continue_());
+    let gateway = Gateway::start(&ConfigText::new(&api.url("/")).text());
+    let silent: Vec<_> = (0..3).map(|_| gateway.client().connect()).collect();
+    gateway.wait_for_metric("claimgate_connections", 3.0);
+    silent.into_iter().for_each(Connection::hang_up);
+    gateway.wait_for_metric("claimgate_connections", 0.0);
+}

@@ -14,7 +14,7 @@ use self::{
     faults::{Fault, Way, faults},
     means::{May, ON_FAILURE, means},
     refused::Small,
-    stage::{FILES, Stage, TIMEOUT, starve},
+    stage::{FILES, Stage, starve},
 };
 use super::support::STEPS;
 
@@ -69,9 +69,6 @@ fn every_failure_becomes_what_on_failure_says_and_is_told_apart_everywhere() {
 
     for asked in &asked {
         counts.add(asked, check(&stage.gateway, asked));
-        if asked.reason.as_str().ends_with("timeout") || asked.reason == Reason::Deadline {
-            assert!(asked.took >= TIMEOUT, "{} {}: {:?}", asked.id, asked.reason.as_str(), asked.took);
-        }
     }
     counts.check(&stage.gateway);
     let said = stage.gateway.stderr_text();
@@ -98,7 +95,10 @@ fn without_a_file_descriptor_every_hook_gets_what_on_failure_says() {
     let stage = Stage::set(|way| matches!(way, Way::Starved));
     let (mut kept, others) = starve(&stage.gateway);
     let asked: Vec<_> = hooks()
-        .map(|(step, of)| stage.ask_with(0, step, of, "{}", |request| request.send_on(&mut kept)))
+        .map(|(step, of)| {
+            let id = format!("0.{of}.{step}");
+            stage.ask_with(0, step, of, id, "{}", |request| request.send_on(&mut kept))
+        })
         .collect();
     others.into_iter().for_each(super::support::client::Connection::hang_up);
     let mut counts = Counts::default();

@@ -9,7 +9,7 @@ use super::means::{Answer, May, answer, means};
 use crate::support::{Gateway, Response, metrics};
 
 /// How much later than its time an answer may be, on a busy machine.
-const LATE: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_secs(3);
 
 /// A hook that was sent, and its answer.
 pub(super) struct Asked {

@@ -134,7 +134,7 @@ impl<'a> Account<'a> {
 
     pub(super) fn repeats(&mut self, earlier: &Earlier) {
         self.duplicate = Some(match earlier {
-            Earlier::InFlight(_) | Earlier::Crowded => Duplicate::Joined,
+            Earlier::InFlight(_) | Earlier::Crowded { .. } => Duplicate::Joined,
             Earlier::Decided(_) => Duplicate::Replayed,
         });
     }

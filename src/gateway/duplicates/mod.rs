@@ -106,7 +106,10 @@ pub enum Earlier {
     InFlight(InFlight),
     /// It is still in flight, and enough others wait for it: an identity provider tries two or three times, and each that
     /// waits takes a place of all hooks.
-    Crowded,
+    Crowded {
+        /// A call of before refused the user, or may have.
+        refused: bool,
+    },
     /// It was decided.
     Decided(Decision),
 }
@@ -116,7 +119,7 @@ impl Earlier {
     pub async fn ended_by(self, deadline: Instant) -> Result<FlowDecision, Failed> {
         match self {
             Self::InFlight(in_flight) => in_flight.ended_by(deadline).await,
-            Self::Crowded => Err(Reason::InFlightFull.into()),
+            Self::Crowded { refused } => Err(Failed::of(Reason::InFlightFull, refused)),
             Self::Decided(decision) => Ok(decision.replayed()),
         }
     }
@@ -124,7 +127,11 @@ impl Earlier {
 
 /// The end of a hook in flight, once there is one.
 #[derive(Debug)]
-pub struct InFlight(watch::Receiver<Option<Ending>>);
+pub struct InFlight {
+    ending: watch::Receiver<Option<Ending>>,
+    /// A call of before refused the user, or may have: not to know the end of this one is no way to go on.
+    refused: bool,
+}
 
 /// A decision that was kept.
 pub struct Decision(Arc<Kept>);
@@ -152,10 +159,14 @@ impl Duplicates {
         let left = [store.expire(now), store.expire(now)];
         let (found, gone) = match store.sight(hash, now, fresh) {
             Sight::Decided(decision) => (Ok(Earlier::Decided(Decision(decision))), None),
-            Sight::InFlight(joined) => {
+            Sight::InFlight { joined, refused } => {
                 let joined = joined.get_or_insert_with(|| watch::channel(None).0);
-                let waiting = (joined.receiver_count() < MOST_JOINED).then(|| InFlight(joined.subscribe()));
-                (Ok(waiting.map_or(Earlier::Crowded, Earlier::InFlight)), None)
+                let earlier = if joined.receiver_count() < MOST_JOINED {
+                    Earlier::InFlight(InFlight { ending: joined.subscribe(), refused })
+                } else {
+                    Earlier::Crowded { refused }
+                };
+                (Ok(earlier), None)
             }
             Sight::First { key, before, gone } => (Err((key, true, before.unwrap_or_default())), gone),
             Sight::Full => (Err((fresh, false, Before { crowded_out: true, refused: false })), None),
@@ -198,12 +209,13 @@ impl Duplicates {
 
 impl InFlight {
     async fn ended_by(mut self, deadline: Instant) -> Result<FlowDecision, Failed> {
-        match timeout_at(deadline, self.0.wait_for(Option::is_some)).await.as_ref().map(Result::as_deref) {
+        match timeout_at(deadline, self.ending.wait_for(Option::is_some)).await.as_ref().map(Result::as_deref)
+        {
             Ok(Ok(Some(Ending::Decided(decision)))) => Ok(FlowDecision::clone(decision)),
             Ok(Ok(Some(Ending::Failed(failed)))) => Err(*failed),
             // Nobody ends it who could say how.
-            Ok(Ok(None) | Err(_)) => Err(Reason::Panic.into()),
-            Err(_) => Err(Reason::Deadline.into()),
+            Ok(Ok(None) | Err(_)) => Err(Failed::of(Reason::Panic, self.refused)),
+            Err(_) => Err(Failed::of(Reason::Deadline, self.refused)),
         }
     }
 }
@@ -214,9 +226,15 @@ impl Decision {
     }
 }
 
+impl Failed {
+    fn of(reason: Reason, refusal: bool) -> Self {
+        Self { failure: Failure { reason, refusal }, retry_after: None }
+    }
+}
+
 impl From<Reason> for Failed {
     fn from(reason: Reason) -> Self {
-        Self { failure: reason.into(), retry_after: None }
+        Self::of(reason, false)
     }
 }
 

@@ -73,7 +73,12 @@ pub(super) enum Sight<'s, D, J> {
         gone: Option<Gone<D>>,
     },
     /// Another one leads; here is what those who wait hold on to.
-    InFlight(&'s mut Option<J>),
+    InFlight {
+        /// To be held on to.
+        joined: &'s mut Option<J>,
+        /// A call of before refused the user, or may have.
+        refused: bool,
+    },
     /// This was decided.
     Decided(D),
     /// There is no room to note it.
@@ -120,7 +125,9 @@ impl<D: Clone, J> Store<D, J> {
             hash_map::Entry::Occupied(entry) => entry.into_mut(),
         };
         match entry.state {
-            State::InFlight { ref mut joined, .. } => Sight::InFlight(joined),
+            State::InFlight { ref mut joined, before } => {
+                Sight::InFlight { joined, refused: before.is_some_and(|before| before.refused) }
+            }
             State::Decided { ref decision, .. } => Sight::Decided(decision.clone()),
             State::Failed { leaving, before } => {
                 self.leaving.remove(&leaving);

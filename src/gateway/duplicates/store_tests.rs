@@ -40,7 +40,7 @@ fn a_decision_is_given_again_until_its_window_has_passed() {
     assert_eq!(store.sight([1; 32], seconds(0), key(1)), first(1));
     assert_eq!(
         store.sight([1; 32], seconds(50), key(2)),
-        Sight::InFlight(&mut None),
+        Sight::InFlight { joined: &mut None, refused: false },
         "however long it takes"
     );
     assert_eq!(store.sight([2; 32], seconds(50), key(2)), first(2), "another one is another one");
@@ -100,9 +100,14 @@ fn that_a_user_was_refused_is_not_forgotten_over_failures_of_another_kind() {
 fn those_who_wait_are_told_once() {
     let mut store = Numbers::new(ROOMY);
     store.sight([1; 32], seconds(0), key(1));
-    let Sight::InFlight(joined) = store.sight([1; 32], seconds(0), key(2)) else { panic!("it is in flight") };
+    let Sight::InFlight { joined, .. } = store.sight([1; 32], seconds(0), key(2)) else {
+        panic!("it is in flight")
+    };
     *joined = Some(42);
-    assert_eq!(store.sight([1; 32], seconds(0), key(3)), Sight::InFlight(&mut Some(42)));
+    assert_eq!(
+        store.sight([1; 32], seconds(0), key(3)),
+        Sight::InFlight { joined: &mut Some(42), refused: false }
+    );
     assert_eq!(store.end(&[1; 32], seconds(1), WINDOW, End::Decided(7, 1)), Some(42));
     assert_eq!(store.end(&[1; 32], seconds(1), WINDOW, FAILED), None, "it has ended already");
     assert_eq!(store.sight([1; 32], seconds(1), key(4)), Sight::Decided(7));
@@ -174,7 +179,7 @@ struct Remembered {
 #[derive(Debug, PartialEq)]
 enum Seen {
     First(IdempotencyKey, Option<Before>),
-    InFlight(Option<u32>),
+    InFlight(Option<u32>, bool),
     Decided(u32),
     Full,
 }
@@ -196,7 +201,7 @@ impl Model {
             return Seen::First(fresh, None);
         };
         match noted.end.take() {
-            None => Seen::InFlight(noted.joined),
+            None => Seen::InFlight(noted.joined, noted.before.is_some_and(|before| before.refused)),
             Some(Remembered { decision: None, .. }) => Seen::First(noted.key, noted.before),
             Some(end @ Remembered { decision: Some((decision, _)), .. }) => {
                 noted.end = Some(end);
@@ -293,14 +298,14 @@ proptest! {
                         Sight::First { key, before, .. } => Seen::First(key, before),
                         Sight::Decided(decision) => Seen::Decided(decision),
                         Sight::Full => Seen::Full,
-                        Sight::InFlight(joined) => {
+                        Sight::InFlight { joined, refused } => {
                             let before = *joined;
                             *joined = Some(before.unwrap_or(0) + 1);
-                            Seen::InFlight(before)
+                            Seen::InFlight(before, refused)
                         }
                     };
                     prop_assert_eq!(&seen, &model.sight(hash, now, fresh));
-                    if let Seen::InFlight(_) = seen {
+                    if let Seen::InFlight(..) = seen {
                         model.join(hash);
                     }
                 }

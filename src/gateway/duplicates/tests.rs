@@ -140,6 +140,12 @@ async fn who_was_refused_does_not_go_on_because_the_next_call_failed_otherwise()
     let refused = Failure { reason: Reason::Status5xx, refusal: true };
     lead(&duplicates).call(ready(sent(Err(refused))), ()).await;
     let second = lead(&duplicates);
+    let late = joined(&duplicates).ended_by(Instant::now()).await;
+    assert_eq!(late.unwrap_err().failure, Failure { reason: Reason::Deadline, refusal: true });
+    let waiting: Vec<_> = (0..MOST_JOINED).map(|_| joined(&duplicates)).collect();
+    let Seen::Before(crowded) = look(&duplicates) else { panic!("it is no new one") };
+    assert!(crowded.ended_by(far()).await.unwrap_err().failure.refusal);
+    drop(waiting);
     let third = joined(&duplicates);
     let failed =
         second.call(ready(sent(Err(Reason::FirstByteTimeout.into()))), ()).await.decision.unwrap_err();

@@ -34,7 +34,7 @@ impl Snapshot {
         let (flow, hook) = self.route(&format!("/flows/{user_flow}/{step}")).ok()?;
         let connector = Arc::new(Connector::succeeding(Arc::clone(&self.apis[hook.connector]), None));
         let request_id = correlation::new_request_id();
-        let idempotency_key = IdempotencyKey::random();
+        let idempotency_key = IdempotencyKey::fresh();
         Some(Rehearsal { snapshot: self, flow, hook, connector, request_id, idempotency_key })
     }
 }

@@ -83,7 +83,7 @@ fn the_room_takes_no_more_users_than_it_says_and_gives_back_what_it_does_not_nee
     let hash = KeyedHash::new();
     let users = PerUser::MOST_USERS + PerUser::MOST_USERS / 10;
     for user in 0..users {
-        let key = *hash.of(&[&user.to_le_bytes()]).first_chunk().unwrap();
+        let key = hash.of(&[&user.to_le_bytes()]);
         let passed: Result<_, Limited> = room.measure_and_replace(&key, |state| {
             assert_eq!(state, None);
             Ok(((), Nanos::new(7)))

@@ -32,7 +32,7 @@ pub struct Lead {
 impl Lead {
     /// A hook for which nothing is remembered, and like which none is looked for.
     pub fn alone() -> Self {
-        Self::new(IdempotencyKey::random(), None, Before::default())
+        Self::new(IdempotencyKey::fresh(), None, Before::default())
     }
 
     pub(super) fn new(key: IdempotencyKey, entry: Option<Entry>, before: Before) -> Self {

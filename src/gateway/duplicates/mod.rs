@@ -153,7 +153,7 @@ impl Duplicates {
     /// `window`.
     pub fn look(self: &Arc<Self>, caller: &str, hook: HookIdentity, body: &[u8], window: Duration) -> Seen {
         let hash = self.hash.of(&[caller.as_bytes(), &hook.0.to_le_bytes(), body]);
-        let (fresh, now) = (IdempotencyKey::random(), self.began.elapsed());
+        let (fresh, now) = (IdempotencyKey::fresh(), self.began.elapsed());
         let mut store = self.lock();
         // Two for each that comes, so that those whose time is over are never many.
         let left = [store.expire(now), store.expire(now)];

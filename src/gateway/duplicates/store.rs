@@ -11,7 +11,7 @@ use std::{
 use crate::connector::IdempotencyKey;
 
 /// What a hook is known by: a keyed hash, so that nothing can be learned from it and nobody can make two collide.
-pub(super) type Hash = [u8; 32];
+pub(super) type Hash = [u8; 16];
 
 /// How much is remembered at a time.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ pub(crate) mod generated;
 pub mod law;
 mod name;
 pub mod object;
+mod plain;
 #[cfg(test)]
 mod properties;
 mod selection;

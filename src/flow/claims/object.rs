@@ -8,7 +8,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::name::{Identity, Key};
+use super::{
+    name::{Identity, Key},
+    plain,
+};
 
 /// How deep a message may nest; its own object is level 1.
 pub const MAX_DEPTH: usize = 32;
@@ -67,14 +70,7 @@ pub enum ObjectError {
 
 /// The members of the object that `text` is, in its order.
 pub fn read(text: &str) -> Result<Vec<Member<'_>>, ObjectError> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let members = match json.deserialize_map(Members).and_then(|members| json.end().map(|()| members)) {
-        Ok(members) => members,
-        Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => return Err(ObjectError::NotJson),
-        // A name that is no Unicode text, such as a lone surrogate, is JSON by its grammar; still nobody can match it.
-        Err(_) if text.trim_start().starts_with('{') => return Err(ObjectError::NotJson),
-        Err(_) => return Err(ObjectError::NotAnObject),
-    };
+    let members = plain::members(text).map_or_else(|| read_any(text), Ok)?;
     if members.iter().any(|member| !is_shallow(member.value)) {
         return Err(ObjectError::TooDeep);
     }
@@ -82,6 +78,17 @@ pub fn read(text: &str) -> Result<Vec<Member<'_>>, ObjectError> {
         return Err(ObjectError::Duplicate);
     }
     Ok(members)
+}
+
+fn read_any(text: &str) -> Result<Vec<Member<'_>>, ObjectError> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    match json.deserialize_map(Members).and_then(|members| json.end().map(|()| members)) {
+        Ok(members) => Ok(members),
+        Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => Err(ObjectError::NotJson),
+        // A name that is no Unicode text, such as a lone surrogate, is JSON by its grammar; still nobody can match it.
+        Err(_) if text.trim_start().starts_with('{') => Err(ObjectError::NotJson),
+        Err(_) => Err(ObjectError::NotAnObject),
+    }
 }
 
 /// The text that a JSON value without surrounding blanks is, if it is a string that Unicode can express.

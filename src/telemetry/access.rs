@@ -10,6 +10,13 @@ use super::{
     timestamp::push_rfc3339,
 };
 
+/// A field's name with all that stands around it, so that it is written in one go.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+
 static NO_NAMES: ClaimNames = ClaimNames::none();
 
 /// What is said about one hook when it has ended.
@@ -118,36 +125,41 @@ impl AccessEvent<'_> {
         out.extend_from_slice(b"{\"time\":\"");
         push_rfc3339(out, self.at);
         out.push(b'"');
-        text(out, "request_id", self.request_id);
-        text(out, "trace_id", self.trace_id);
-        text(out, "user_flow", self.user_flow);
-        text(out, "step", self.step.map(Step::as_str));
-        text(out, "caller", self.caller);
-        text(out, "credential", self.credential);
-        text(out, "credential_failure", self.credential_failure);
-        text(out, "connector", self.connector);
-        text(out, "decision", Some(self.decision.as_str()));
-        text(out, "outcome", Some(self.outcome.as_str()));
-        text(out, "reason", self.reason.map(Reason::as_str));
-        text(out, "blame", self.reason.map(|reason| reason.blame().as_str()));
-        text(out, "hint", self.reason.map(Reason::hint));
-        number(out, "status", self.status.map(u64::from));
-        number(out, "upstream_status", self.upstream_status.map(u64::from));
-        boolean(out, "refusal", self.refusal.then_some(true));
-        boolean(out, "reused", self.reused);
-        number(out, "attempts", self.attempts.map(u64::from));
-        text(out, "duplicate", self.duplicate.map(Duplicate::as_str));
-        millis(out, "duration_ms", self.total);
-        millis(out, "upstream_ms", self.upstream);
-        millis(out, "wait_ms", self.wait);
-        millis(out, "deadline_remaining_ms", self.deadline_remaining);
-        number(out, "bytes_in", Some(self.bytes_in as u64));
-        number(out, "bytes_out", Some(self.bytes_out as u64));
-        number(out, "claims_sent", Some(self.claims_sent as u64));
-        dropped(out, "claims_dropped_sent", "claims_dropped_sent_more", self.dropped_sent);
-        dropped(out, "claims_dropped_received", "claims_dropped_received_more", self.dropped_received);
+        text(out, key!("request_id"), self.request_id);
+        text(out, key!("trace_id"), self.trace_id);
+        text(out, key!("user_flow"), self.user_flow);
+        text(out, key!("step"), self.step.map(Step::as_str));
+        text(out, key!("caller"), self.caller);
+        text(out, key!("credential"), self.credential);
+        text(out, key!("credential_failure"), self.credential_failure);
+        text(out, key!("connector"), self.connector);
+        text(out, key!("decision"), Some(self.decision.as_str()));
+        text(out, key!("outcome"), Some(self.outcome.as_str()));
+        text(out, key!("reason"), self.reason.map(Reason::as_str));
+        text(out, key!("blame"), self.reason.map(|reason| reason.blame().as_str()));
+        text(out, key!("hint"), self.reason.map(Reason::hint));
+        number(out, key!("status"), self.status.map(u64::from));
+        number(out, key!("upstream_status"), self.upstream_status.map(u64::from));
+        boolean(out, key!("refusal"), self.refusal.then_some(true));
+        boolean(out, key!("reused"), self.reused);
+        number(out, key!("attempts"), self.attempts.map(u64::from));
+        text(out, key!("duplicate"), self.duplicate.map(Duplicate::as_str));
+        millis(out, key!("duration_ms"), self.total);
+        millis(out, key!("upstream_ms"), self.upstream);
+        millis(out, key!("wait_ms"), self.wait);
+        millis(out, key!("deadline_remaining_ms"), self.deadline_remaining);
+        number(out, key!("bytes_in"), Some(self.bytes_in as u64));
+        number(out, key!("bytes_out"), Some(self.bytes_out as u64));
+        number(out, key!("claims_sent"), Some(self.claims_sent as u64));
+        dropped(out, key!("claims_dropped_sent"), key!("claims_dropped_sent_more"), self.dropped_sent);
+        dropped(
+            out,
+            key!("claims_dropped_received"),
+            key!("claims_dropped_received_more"),
+            self.dropped_received,
+        );
         if !self.repairs.is_empty() {
-            list(out, "repairs", self.repairs.iter().copied());
+            list(out, key!("repairs"), self.repairs.iter().copied());
         }
         out.extend_from_slice(b"}\n");
     }
@@ -223,36 +235,30 @@ impl AccessEvent<'_> {
     }
 }
 
-fn key(out: &mut Vec<u8>, name: &'static str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn text(out: &mut Vec<u8>, name: &'static str, value: Option<&str>) {
+fn text(out: &mut Vec<u8>, key: &'static str, value: Option<&str>) {
     if let Some(value) = value {
-        key(out, name);
+        out.extend_from_slice(key.as_bytes());
         push_json_string(out, value);
     }
 }
 
-fn number(out: &mut Vec<u8>, name: &'static str, value: Option<u64>) {
+fn number(out: &mut Vec<u8>, key: &'static str, value: Option<u64>) {
     if let Some(value) = value {
-        key(out, name);
+        out.extend_from_slice(key.as_bytes());
         push_number(out, value);
     }
 }
 
-fn boolean(out: &mut Vec<u8>, name: &'static str, value: Option<bool>) {
+fn boolean(out: &mut Vec<u8>, key: &'static str, value: Option<bool>) {
     if let Some(value) = value {
-        key(out, name);
+        out.extend_from_slice(key.as_bytes());
         out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 }
 
-fn millis(out: &mut Vec<u8>, name: &'static str, value: Option<Duration>) {
+fn millis(out: &mut Vec<u8>, key: &'static str, value: Option<Duration>) {
     if let Some(value) = value {
-        key(out, name);
+        out.extend_from_slice(key.as_bytes());
         push_millis(out, value);
     }
 }
@@ -264,9 +270,9 @@ fn push_millis(out: &mut Vec<u8>, duration: Duration) {
     push_padded(out, micros % 1_000, 3);
 }
 
-fn dropped(out: &mut Vec<u8>, names: &'static str, more: &'static str, claims: &ClaimNames) {
+fn dropped(out: &mut Vec<u8>, key: &'static str, more: &'static str, claims: &ClaimNames) {
     if !claims.listed().is_empty() {
-        key(out, names);
+        out.extend_from_slice(key.as_bytes());
         out.push(b'[');
         out.extend_from_slice(claims.listed().as_bytes());
         out.push(b']');
@@ -275,8 +281,8 @@ fn dropped(out: &mut Vec<u8>, names: &'static str, more: &'static str, claims: &
     number(out, more, (rest > 0).then_some(rest as u64));
 }
 
-fn list<'n>(out: &mut Vec<u8>, name: &'static str, values: impl Iterator<Item = &'n str>) {
-    key(out, name);
+fn list<'n>(out: &mut Vec<u8>, key: &'static str, values: impl Iterator<Item = &'n str>) {
+    out.extend_from_slice(key.as_bytes());
     let mut separator = b'[';
     for value in values {
         out.push(separator);

@@ -47,7 +47,10 @@ impl<'n> FromIterator<&'n str> for ClaimNames {
             collected.total += 1;
             if collected.count < Self::MOST && loggable_name(name) {
                 // What may be listed needs no escaping.
-                collected.listed.push_str(if collected.count == 0 { "\"" } else { ",\"" });
+                if collected.count > 0 {
+                    collected.listed.push(',');
+                }
+                collected.listed.push('"');
                 collected.listed.push_str(name);
                 collected.listed.push('"');
                 collected.count += 1;

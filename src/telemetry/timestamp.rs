@@ -2,8 +2,6 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::escape::push_padded;
-
 /// Appends `2026-01-31T23:59:59.999Z`: RFC 3339 in UTC with milliseconds.
 ///
 /// A clock before 1970 or after 9999, which the form cannot show, stands at that end.
@@ -12,20 +10,24 @@ pub(super) fn push_rfc3339(out: &mut Vec<u8>, at: SystemTime) {
     let seconds = since.as_secs().min(LAST_SECOND);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil_from_days(days);
-    push_padded(out, year, 4);
-    out.push(b'-');
-    push_padded(out, month, 2);
-    out.push(b'-');
-    push_padded(out, day, 2);
-    out.push(b'T');
-    push_padded(out, second / 3_600, 2);
-    out.push(b':');
-    push_padded(out, second / 60 % 60, 2);
-    out.push(b':');
-    push_padded(out, second % 60, 2);
-    out.push(b'.');
-    push_padded(out, u64::from(since.subsec_millis()), 3);
-    out.push(b'Z');
+    let mut text = *b"yyyy-mm-ddThh:mm:ss.mmmZ";
+    fill(&mut text[0..4], year);
+    fill(&mut text[5..7], month);
+    fill(&mut text[8..10], day);
+    fill(&mut text[11..13], second / 3_600);
+    fill(&mut text[14..16], second / 60 % 60);
+    fill(&mut text[17..19], second % 60);
+    fill(&mut text[20..23], u64::from(since.subsec_millis()));
+    out.extend_from_slice(&text);
+}
+
+/// The number's last digits, as many as there is room for.
+fn fill(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        // A remainder of ten is below ten.
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// 9999-12-31T23:59:59Z.

@@ -26,6 +26,14 @@ impl Claims {
         self.members.extend_from_slice(value.as_bytes());
     }
 
+    /// Adds one claim that is written as it shall be, `"name":value`.
+    pub(crate) fn push_written(&mut self, member: &str) {
+        if !self.members.is_empty() {
+            self.members.push(b',');
+        }
+        self.members.extend_from_slice(member.as_bytes());
+    }
+
     /// `"name":value` pairs joined by commas; empty if there is no claim.
     pub fn members(&self) -> &[u8] {
         &self.members

@@ -20,7 +20,7 @@ use crate::{
     config::{Connector, MissingAction},
     flow::{
         Claims, ContractRule, Failure, FlowDecision, Reason, Step,
-        claims::{self, Member, ObjectError, reserved_key},
+        claims::{self, Member, ObjectError},
     },
 };
 
@@ -234,7 +234,7 @@ impl<'a> Envelope<'a> {
     fn of(members: &'a [Member<'a>], repairs: &mut Repairs) -> Self {
         let mut envelope = Self::default();
         for member in members {
-            let Some(key) = reserved_key(&member.name) else { continue };
+            let Some(key) = member.reserved_key() else { continue };
             repairs.note_if(key != member.name, Repair::KeyLetterCase);
             match key {
                 "action" => envelope.action = Some(member),

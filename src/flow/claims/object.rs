@@ -9,7 +9,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    name::{Identity, Key},
+    name::{Identity, Key, reserved_key},
     plain,
 };
 
@@ -28,18 +28,30 @@ pub struct Member<'a> {
     pub value: &'a str,
     /// That of the name.
     pub(super) key: Key,
+    /// The whole member as its message has it, where it stands there as it would be written.
+    pub(super) written: Option<&'a str>,
 }
 
 impl<'a> Member<'a> {
     /// A member of a message; `name` without JSON escapes, `value` JSON text without surrounding blanks.
     pub fn new(name: Cow<'a, str>, value: &'a str) -> Self {
         let key = Key::of(&name);
-        Self { name, value, key }
+        Self { name, value, key, written: None }
+    }
+
+    /// The same that stands in its message as it would be written: `written` is `"name":value`.
+    pub(super) fn as_written(name: &'a str, value: &'a str, written: &'a str) -> Self {
+        Self { written: Some(written), ..Self::new(Cow::Borrowed(name), value) }
     }
 
     /// Whether the value is `null`, which means "no value" on this wire and is passed on in neither direction.
     pub fn is_null(&self) -> bool {
         self.value == "null"
+    }
+
+    /// The envelope's key that the name is, see [`reserved_key`].
+    pub fn reserved_key(&self) -> Option<&'static str> {
+        if self.key.is_reserved() { reserved_key(&self.name) } else { None }
     }
 
     /// The value if it is a JSON string that Unicode can express.
@@ -103,7 +115,7 @@ pub(super) fn text_of(value: &str) -> Option<Cow<'_, str>> {
 
 /// Whether a member's value stays within [`MAX_DEPTH`], of which its object takes one level.
 fn is_shallow(value: &str) -> bool {
-    if !value.starts_with(['{', '[']) {
+    if !matches!(value.as_bytes().first(), Some(b'{' | b'[')) {
         return true;
     }
     let mut depth = 1;
@@ -136,6 +148,10 @@ fn skip_string(bytes: &mut std::str::Bytes<'_>) {
 /// Sorting puts names of the same claim side by side; comparing every pair would let a message of thousands of names
 /// cost what a thousand hooks cost.
 fn has_duplicate(members: &[Member<'_>]) -> bool {
+    // Most messages of an ordinary size end here.
+    if are_far_apart(members) {
+        return false;
+    }
     // Numbers are sorted faster than names, and hardly any message has two names with one key.
     let mut keys: Vec<_> = members.iter().map(|member| member.key).collect();
     keys.sort_unstable();
@@ -145,6 +161,20 @@ fn has_duplicate(members: &[Member<'_>]) -> bool {
     let mut identities: Vec<_> = members.iter().map(|member| Identity::of(&member.name)).collect();
     identities.sort_unstable_by(Identity::cmp);
     identities.windows(2).any(|pair| pair[0].is_same_claim(&pair[1]))
+}
+
+/// Whether each key has a place of its own among a few thousand, so that no two are the same. Looked at once, without
+/// sorting; where two keys share a place, they may still be different.
+fn are_far_apart(members: &[Member<'_>]) -> bool {
+    const WORDS: usize = 64;
+    let mut taken = [0_u64; WORDS];
+    members.iter().all(|member| {
+        let place = member.key.spread();
+        let (word, bit) = (&mut taken[usize::from(place) / 64 % WORDS], 1 << (place % 64));
+        let free = *word & bit == 0;
+        *word |= bit;
+        free
+    })
 }
 
 struct Members;
@@ -264,6 +294,24 @@ mod tests {
             let outcome = read(text).map(|members| members.len());
             assert_eq!(&outcome, expected, "{}", &text[..text.len().min(60)]);
         }
+    }
+
+    #[test]
+    fn a_member_is_taken_whole_only_where_it_stands_as_it_would_be_written() {
+        let rows = [
+            (r#"{"a":1}"#, Some(r#""a":1"#)),
+            (r#" { "é":[ 1 ] , "b" :2}"#, Some(r#""é":[ 1 ]"#)),
+            (r#"{"":"","b":2}"#, Some(r#""":"""#)),
+            (r#"{"a" :1}"#, None),
+            (r#"{"a": 1}"#, None),
+            ("{\"a\"\n:\t1}", None),
+            (r#"{"\u0061":1}"#, None),
+        ];
+        for (text, expected) in rows {
+            let written = read(text).ok().and_then(|members| members[0].written);
+            assert_eq!(written, expected, "{text}");
+        }
+        assert_eq!(Member::new("a".into(), "1").written, None);
     }
 
     #[test]

@@ -18,7 +18,8 @@ const USUAL_MEMBERS: usize = 32;
 /// The members of the object that `text` is, in its order; or nothing, if it is no such object or not a plain one.
 pub(super) fn members(text: &str) -> Option<Vec<Member<'_>>> {
     // In a string they would have to be escaped (RFC 8259 section 7). Without an early exit many are seen at a time.
-    if text.bytes().fold(false, |any, byte| any | (byte < b' ')) {
+    let is_control = |byte: u8| byte < b' ';
+    if text.bytes().fold(false, |any, byte| any | is_control(byte)) {
         return None;
     }
     let mut reader = Reader { text, at: 0 };
@@ -26,10 +27,17 @@ pub(super) fn members(text: &str) -> Option<Vec<Member<'_>>> {
     reader.skip(b'{')?;
     if reader.skip(b'}').is_none() {
         loop {
-            let name = reader.string()?;
+            reader.skip_blanks();
+            let start = reader.at;
+            let quoted = reader.string()?;
             reader.skip(b':')?;
             let value = reader.value()?;
-            members.push(Member::new(Cow::Borrowed(&name[1..name.len() - 1]), value));
+            let name = &quoted[1..quoted.len() - 1];
+            members.push(if reader.at - start == quoted.len() + ":".len() + value.len() {
+                Member::as_written(name, value, &text[start..reader.at])
+            } else {
+                Member::new(Cow::Borrowed(name), value)
+            });
             if reader.skip(b',').is_none() {
                 reader.skip(b'}')?;
                 break;

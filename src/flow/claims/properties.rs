@@ -39,6 +39,19 @@ proptest! {
     }
 
     #[test]
+    fn a_claim_leaves_in_the_same_bytes_however_its_message_is_laid_out(
+        message in distinct(),
+        listed in listed(),
+        receive in any::<bool>(),
+    ) {
+        let selection = if receive { Selection::to_receive(&listed) } else { Selection::to_send(&listed, true) };
+        let texts = message.members.iter().map(|(name, value)| serde_json::to_string(name).unwrap() + ":" + value);
+        let dense = format!("{{{}}}", texts.collect::<Vec<_>>().join(","));
+        let left = |text| selection.apply(&object::read(text).unwrap()).claims;
+        prop_assert_eq!(law::object_of(&left(&dense)), law::object_of(&left(&message.text)));
+    }
+
+    #[test]
     fn a_message_may_nest_as_deep_as_is_said_and_no_deeper(levels in 1..80_usize, arrays in vec(any::<bool>(), 1..5)) {
         let kinds = || (1..levels).zip(arrays.iter().cycle()).map(|(_, array)| *array);
         let open: String = kinds().map(|array| if array { "[" } else { "{\"]\":" }).collect();

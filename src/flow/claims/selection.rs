@@ -24,6 +24,13 @@ struct Entry {
     always: bool,
 }
 
+impl Entry {
+    /// It selects a claim of this name.
+    fn selects<'a>(&'a self, name: &'a str) -> Match<'a> {
+        Match { name: if self.respell { &self.name } else { name }, entry: &self.name, always: self.always }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
     Send,
@@ -108,24 +115,27 @@ impl Selection {
     /// [`Self::passes`], for a name whose key is known.
     fn passes_by<'a>(&'a self, key: Key, name: &'a str) -> Option<Match<'a>> {
         let entries = &self.entries[self.entries.partition_point(|entry| entry.key < key)..];
-        // Nearly every claim that nothing selects is out here, before anybody has looked at its name.
-        if entries.first().is_none_or(|entry| entry.key != key) {
-            return None;
-        }
+        let entries = match entries {
+            // Nearly every claim that nothing selects is out here, before anybody has looked at its name.
+            [] => return None,
+            [first, ..] if first.key != key => return None,
+            // Nearly every other one is here: nothing else can be meant, and it is.
+            [first, rest @ ..] if rest.first().is_none_or(|next| next.key != key) => {
+                if first.name == name {
+                    return Some(first.selects(name));
+                }
+                &entries[..1]
+            }
+            _ => &entries[..entries.partition_point(|entry| entry.key == key)],
+        };
         let identity = Identity::of(name);
         let short_form = matches!(self.direction, Direction::Receive);
-        let from = entries.partition_point(|entry| {
-            entry.key == key && entry.identity.as_identity().cmp_base(&identity).is_lt()
-        });
+        let from = entries.partition_point(|entry| entry.identity.as_identity().cmp_base(&identity).is_lt());
         entries[from..]
             .iter()
             .take_while(|entry| entry.identity.as_identity().has_same_base(&identity))
             .find(|entry| identity.is_selected_by(&entry.identity.as_identity(), short_form))
-            .map(|Entry { name: entry, respell, always, .. }| Match {
-                name: if *respell { entry } else { name },
-                entry,
-                always: *always,
-            })
+            .map(|entry| entry.selects(name))
     }
 
     /// What becomes of a member of a message; the envelope's keys are no claims and neither pass nor count.
@@ -152,7 +162,11 @@ impl Selection {
         for member in members {
             match self.judge(member) {
                 Verdict::Passes(found) => {
-                    selected.claims.push(found.name, member.value);
+                    // Not respelled, it leaves as it stands; nearly every API and identity provider writes it so.
+                    match member.written.filter(|_| found.name == member.name) {
+                        Some(written) => selected.claims.push_written(written),
+                        None => selected.claims.push(found.name, member.value),
+                    }
                     selected.count += 1;
                 }
                 Verdict::Null(_) => selected.null_claim = true,

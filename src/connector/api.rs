@@ -57,6 +57,8 @@ pub struct Ask<'a> {
     pub step: Step,
     /// What ties it to its hook.
     pub correlation: Correlation<'a>,
+    /// What time it is.
+    pub now: Instant,
     /// When the hook must be answered.
     pub deadline: Instant,
 }
@@ -182,7 +184,7 @@ impl Connector {
     /// whoever keeps it may go.
     pub fn call(self: &Arc<Self>, ask: Ask<'_>) -> impl Future<Output = Decided> + Send + use<> {
         let request = Bytes::from(self.api.head.request(ask.claims, ask.correlation));
-        let call = Call { request, step: ask.step, fresh: false, deadline: ask.deadline };
+        let call = Call { request, step: ask.step, fresh: false, now: Some(ask.now), deadline: ask.deadline };
         let connector = Arc::clone(self);
         async move {
             let line = connector.line();

@@ -29,6 +29,8 @@ pub(super) struct Attempt {
     pub(super) step: Step,
     /// Not on a connection that has been used before.
     pub(super) fresh: bool,
+    /// When it begins, which is now.
+    pub(super) began: Instant,
     /// When it ends at the latest.
     pub(super) until: Until,
 }
@@ -45,19 +47,20 @@ pub(super) struct Line<'a> {
 impl Line<'_> {
     /// The exchange, which ends by itself in time, and what is made of the answer.
     pub(super) async fn attempt(self, attempt: Attempt) -> Result<Answer, Failed> {
-        let Attempt { request, step, fresh, until } = attempt;
-        let counted = Counted { metrics: self.metrics, began: Instant::now() };
-        let (said, held) = match self.pool.exchange_and_hold(&request, until, fresh).await {
+        let Attempt { request, step, fresh, began, until } = attempt;
+        let counted = Counted { metrics: self.metrics, began };
+        let (said, held) = match self.pool.exchange_and_hold(&request, began, until, fresh).await {
             Ok((answer, held)) => (Ok(answer), held),
             Err(failure) => {
                 self.reporter.report(&failure);
                 (Err(failure), Held::default())
             }
         };
-        let took = counted.began.elapsed();
+        let ended = Instant::now();
+        let took = ended - began;
         let mut result = judge(self.config, step, said);
         if !is_contract_failure(&result) {
-            self.pool.release(held);
+            self.pool.release(held, ended);
         }
         counted.end(took, &result);
         let facts = outcome::facts(&mut result);

@@ -31,8 +31,17 @@ pub(super) struct Call {
     pub(super) step: Step,
     /// Not on a connection that has been used before.
     pub(super) fresh: bool,
+    /// What time it is, until something is waited for.
+    pub(super) now: Option<Instant>,
     /// When the hook must be answered.
     pub(super) deadline: Instant,
+}
+
+impl Call {
+    /// What time it is.
+    pub(super) fn now(&self) -> Instant {
+        self.now.unwrap_or_else(Instant::now)
+    }
 }
 
 /// The policies of one API.
@@ -118,9 +127,10 @@ async fn wait_for_permit<S: Inner<Call>>(
     permits: &InFlight,
     wait: Duration,
     inner: S,
-    call: Call,
+    mut call: Call,
 ) -> Result<Answer, Failed> {
-    let asked = Instant::now();
+    let asked = call.now();
+    call.now = None;
     let until = (asked + wait).min(call.deadline);
     let permit = permits.enter_by(until).await;
     let waited = asked.elapsed();
@@ -136,9 +146,11 @@ async fn wait_for_permit<S: Inner<Call>>(
 /// Starts the attempt's own clock.
 fn within_timeout<S: Inner<Attempt>>(timeout: Duration) -> impl Layer<S, Service = impl Inner<Call>> {
     layer_fn(move |inner: S| {
-        service_fn(move |Call { request, step, fresh, deadline }| {
-            let until = Until { attempt: Instant::now() + timeout, deadline };
-            inner.clone().oneshot(Attempt { request, step, fresh, until })
+        service_fn(move |call: Call| {
+            let began = call.now();
+            let Call { request, step, fresh, deadline, .. } = call;
+            let until = Until { attempt: began + timeout, deadline };
+            inner.clone().oneshot(Attempt { request, step, fresh, began, until })
         })
     })
 }

@@ -27,8 +27,9 @@ pub(in crate::connector) fn answer() -> Answer {
 }
 
 pub(in crate::connector) fn call(within: Duration) -> Call {
-    let deadline = Instant::now() + within;
-    Call { request: Bytes::from_static(b"request"), step: Step::PreTokenIssuance, fresh: false, deadline }
+    let now = Instant::now();
+    let (request, step) = (Bytes::from_static(b"request"), Step::PreTokenIssuance);
+    Call { request, step, fresh: false, now: Some(now), deadline: now + within }
 }
 
 /// What policies borrow.

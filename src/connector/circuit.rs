@@ -36,7 +36,7 @@ pub(super) fn unless_open<S: Inner<Call>>(
                     return inner.oneshot(call).await;
                 };
                 let open = |limited| Failed::limited(Reason::CircuitOpen, limited);
-                let pass = breaker.admit(Instant::now()).map_err(open)?;
+                let pass = breaker.admit(call.now()).map_err(open)?;
                 let result = inner.oneshot(call).await;
                 if let Some(turn) = pass.ended(availability(&result, timeout), Instant::now()) {
                     tell(turn, connector);

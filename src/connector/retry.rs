@@ -91,7 +91,7 @@ impl Policy<Call, Answer, Failed> for Repeat<'_> {
             return None;
         }
         metrics.retried(cause);
-        call.fresh = true;
+        (call.fresh, call.now) = (true, None);
         let spent = Failed { notes: std::mem::take(&mut failed.notes), ..*failed };
         self.earlier = Some(Box::new(spent));
         Some(sleep(wait))

@@ -102,6 +102,10 @@ impl<'a> Account<'a> {
         deadline
     }
 
+    pub(super) fn received(&self) -> Instant {
+        self.received
+    }
+
     /// Only who has no good credential asks the limit of those, so no flood of them keeps out who has one.
     pub(super) fn not_admitted(&mut self, failure: AuthFailure) -> Reason {
         self.auth_failure = Some(failure);
@@ -151,8 +155,11 @@ impl<'a> Account<'a> {
         self.dropped_sent = sent.dropped.iter().copied().collect();
     }
 
-    pub(super) fn calls(&mut self) {
-        self.calling = Some(Instant::now());
+    /// The API is called, from now on.
+    pub(super) fn calls(&mut self) -> Instant {
+        let now = Instant::now();
+        self.calling = Some(now);
+        now
     }
 
     pub(super) fn decided(&mut self, decided: &Decided) {
@@ -225,10 +232,11 @@ impl Drop for Account<'_> {
             Some(ending) => (ending.decision, ending.outcome, self.failure),
             None => (DecisionLabel::None, Outcome::Abandoned, Some(Reason::ClientGone.into())),
         };
+        let now = Instant::now();
         if let Some(began) = self.calling {
-            self.facts.took = Some(began.elapsed());
+            self.facts.took = Some(now - began);
         }
-        let remaining = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        let remaining = |deadline: Instant| deadline.saturating_duration_since(now);
         let repairs: Vec<_> = self.repairs.iter().map(Repair::as_str).collect();
         let event = AccessEvent {
             request_id: Some(&self.request_id),
@@ -246,7 +254,7 @@ impl Drop for Account<'_> {
             reused: self.facts.reused,
             attempts: Some(self.facts.attempts).filter(|attempts| *attempts > 1),
             duplicate: self.duplicate,
-            total: Some(self.received.elapsed()),
+            total: Some(now - self.received),
             upstream: self.facts.took,
             wait: Some(self.facts.waited).filter(|waited| !waited.is_zero()),
             deadline_remaining: self.ending.and(self.deadline).map(remaining),

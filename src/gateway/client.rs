@@ -54,12 +54,11 @@ impl Client {
     }
 
     /// Waits if the hook before was turned away only a moment ago; never longer than for a quarter of what is left until
-    /// `deadline`, so that there is time for the hook itself.
-    pub(super) async fn pause(&self, deadline: Instant) {
+    /// `deadline`, so that there is time for the hook itself. What time it is then: still `now`, where it did not wait.
+    pub(super) async fn pause(&self, now: Instant, deadline: Instant) -> Instant {
         let heard_again = self.heard_again.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let now = Instant::now();
-        if let Some(until) = heard_again.filter(|until| *until > now) {
-            sleep_until(until.min(now + deadline.saturating_duration_since(now) / 4)).await;
-        }
+        let Some(until) = heard_again.filter(|until| *until > now) else { return now };
+        sleep_until(until.min(now + deadline.saturating_duration_since(now) / 4)).await;
+        Instant::now()
     }
 }

@@ -91,12 +91,12 @@ where
     if let Some(rate) = &caller.rate {
         rate.take().map_err(|Limited { retry_after }| account.limited(Reason::CallerLimited, retry_after))?;
     }
-    client.pause(deadline).await;
+    let now = client.pause(account.received(), deadline).await;
     let place = shared.in_flight.try_enter_owned().ok_or_else(|| client.turned_away())?;
     let _gauge = shared.metrics.enter_hook();
 
     // What does it say?
-    let until = deadline.min(Instant::now() + shared.body_timeout);
+    let until = deadline.min(now + shared.body_timeout);
     let bytes = read_body(body, shared.max_body, until).await?;
     account.read(bytes.len());
     let members = api_connector::decode(&bytes, hook.step).map_err(Reason::BadRequest)?;
@@ -124,14 +124,14 @@ where
     account.selected(connector, &sent);
 
     // Ask the API, and make a decision of what it says.
+    let now = account.calls();
     let correlation = account.correlation(first.key());
-    let ask = Ask { claims: &sent.claims, step: hook.step, correlation, deadline };
+    let ask = Ask { claims: &sent.claims, step: hook.step, correlation, now, deadline };
     let call = connector.call(ask);
     // What came is no longer needed, and may be several times as large as what waits for the API.
     drop(sent);
     drop(members);
     drop(bytes);
-    account.calls();
     let decided = first.call(call, place).await;
     account.decided(&decided);
     decided.decision

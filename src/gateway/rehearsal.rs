@@ -70,8 +70,9 @@ impl Rehearsal<'_> {
 
     /// Calls the API, under its policies and the deadline of the user flow.
     pub fn call(&self, claims: &Claims) -> impl Future<Output = Decided> + use<> {
-        let deadline = Instant::now() + self.flow.answer_within;
-        self.connector.call(Ask { claims, step: self.hook.step, correlation: self.correlation(), deadline })
+        let now = Instant::now();
+        let (step, correlation) = (self.hook.step, self.correlation());
+        self.connector.call(Ask { claims, step, correlation, now, deadline: now + self.flow.answer_within })
     }
 
     /// What an answer means at this step.

@@ -56,21 +56,22 @@ impl Pool {
     /// Sends `request`, which is head and body of a POST, and reads the answer; on an idle connection if one is as it
     /// was left, else on a new one. Nothing is sent twice. Dropping the future closes the connection.
     pub async fn exchange(&self, request: &[u8], until: Until) -> Result<Answer, WireFailure> {
-        let (answer, held) = self.exchange_and_hold(request, until, false).await?;
-        self.release(held);
+        let (answer, held) = self.exchange_and_hold(request, Instant::now(), until, false).await?;
+        self.release(held, Instant::now());
         Ok(answer)
     }
 
     /// The same, but the connection is kept only if it is [released](Self::release): its framing was in order, and
     /// whether the answer makes sense is known only to whoever reads it. An API that has lost its place in the
     /// conversation must not speak to the next user. A `fresh` one does not go over a connection that was used before.
+    /// It begins `now`.
     pub async fn exchange_and_hold(
         &self,
         request: &[u8],
+        now: Instant,
         until: Until,
         fresh: bool,
     ) -> Result<(Answer, Held), WireFailure> {
-        let now = Instant::now();
         if until.earliest() <= now {
             let reason = if until.is_deadline() { Reason::Deadline } else { Reason::ConnectTimeout };
             return Err(WireFailure::before_sending(reason, Detail::Elapsed));
@@ -102,10 +103,10 @@ impl Pool {
         Ok((answer, Held(keep.then_some(connection))))
     }
 
-    /// Keeps the connection of an exchange for the next one.
-    pub fn release(&self, held: Held) {
+    /// Keeps the connection of an exchange, which ended `now`, for the next one.
+    pub fn release(&self, held: Held, now: Instant) {
         if let Some(connection) = held.0 {
-            self.put(connection);
+            self.put(connection, now);
         }
     }
 
@@ -150,9 +151,8 @@ impl Pool {
         }
     }
 
-    fn put(&self, mut connection: Connection) {
+    fn put(&self, mut connection: Connection, since: Instant) {
         connection.buffer.reset();
-        let since = Instant::now();
         if self.target.max_idle == 0 || self.target.trust.is_lost(since) || self.is_retired(&connection) {
             return;
         }

@@ -13,7 +13,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_rustls::server::TlsStream;
 use x509_cert::{Certificate, der::Decode};
@@ -278,9 +278,9 @@ async fn a_connection_whose_certificate_is_replaced_meanwhile_is_not_kept() {
     let clock = Arc::clone(&now);
     let tls = client_with(&authority.roots(), NAME, &both).unwrap();
     let pool = pool(&api, tls.with_clock(move || year(clock.load(Ordering::Relaxed))));
-    let (_, held) = pool.exchange_and_hold(REQUEST, soon(), false).await.unwrap();
+    let (_, held) = pool.exchange_and_hold(REQUEST, Instant::now(), soon(), false).await.unwrap();
     now.store(2020, Ordering::Relaxed);
-    pool.release(held);
+    pool.release(held, Instant::now());
     assert_eq!(pool.idle(), 0);
 }
 

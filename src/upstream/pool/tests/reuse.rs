@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{io::AsyncReadExt, sync::mpsc, time::sleep};
+use tokio::{
+    io::AsyncReadExt,
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
 use super::api::{Api, REQUEST, ok, read_request, soon, write};
 use crate::upstream::{Answer, Defect, Detail, Pool, trust::DISTRUST};
@@ -36,9 +40,9 @@ async fn a_fresh_one_goes_over_no_connection_that_was_used_and_leaves_those_idle
     let api = Api::counting().await;
     let pool = Pool::new(Arc::new(api.target(None)));
     pool.exchange(REQUEST, soon()).await.unwrap();
-    let (fresh, held) = pool.exchange_and_hold(REQUEST, soon(), true).await.unwrap();
+    let (fresh, held) = pool.exchange_and_hold(REQUEST, Instant::now(), soon(), true).await.unwrap();
     assert_eq!(fresh, answer("1", false));
-    pool.release(held);
+    pool.release(held, Instant::now());
     assert_eq!((api.accepted(), pool.idle()), (2, 2));
 }
 

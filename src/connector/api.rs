@@ -181,16 +181,16 @@ impl Connector {
     }
 
     /// Calls the API under its policies and reads its answer. The call is whole in itself: dropping it gives it up, and
-    /// whoever keeps it may go.
-    pub fn call(self: &Arc<Self>, ask: Ask<'_>) -> impl Future<Output = Decided> + Send + use<> {
+    /// whoever keeps it may go. Boxed where it is made: its state is large, and is handed on.
+    pub fn call(self: &Arc<Self>, ask: Ask<'_>) -> impl Future<Output = Decided> + Send + Unpin + use<> {
         let request = Bytes::from(self.api.head.request(ask.claims, ask.correlation));
         let call = Call { request, step: ask.step, fresh: false, now: Some(ask.now), deadline: ask.deadline };
         let connector = Arc::clone(self);
-        async move {
+        Box::pin(async move {
             let line = connector.line();
             let attempt = service_fn(|attempt| line.attempt(attempt));
             call::through(connector.api.policies(), attempt, call).await.into()
-        }
+        })
     }
 
     /// What an answer means at `step` that was recorded instead of received, as [`Self::call`] would read it.

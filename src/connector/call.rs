@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
-use tower::{Layer, Service, ServiceBuilder, ServiceExt, layer::layer_fn, retry::RetryLayer, service_fn};
+use tokio::time::{Instant, sleep};
+use tower::{Layer, Service, ServiceBuilder, layer::layer_fn, service_fn};
 
 use super::{
     attempt::Attempt,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     flow::{Reason, Step},
-    limits::{InFlight, Rate},
+    limits::{InFlight, Permit, Rate},
     upstream::Until,
 };
 
@@ -55,7 +55,7 @@ pub(super) struct Policies<'a> {
     pub(super) timeout: Duration,
 }
 
-/// A layer's view of what lies further in.
+/// A layer's view of what lies further in. Each one is a function and therefore always ready, so that nobody asks.
 pub(super) trait Inner<C>:
     Service<C, Response = Answer, Error = Failed, Future: Send> + Clone + Send
 {
@@ -80,14 +80,24 @@ pub(super) async fn through(
         // Innermost: `timeout` is the API's own time for one attempt, from connecting to the last byte.
         .layer(within_timeout(policies.timeout))
         .service(attempt)
-        .oneshot(call)
+        .call(call)
         .await
 }
 
 /// Repeats what may be. The policy is made here and not with the stack: what the breaker refuses earns nothing.
 fn repeating<S: Inner<Call>>(retries: Retries<'_>) -> impl Layer<S, Service = impl Inner<Call>> {
     layer_fn(move |inner: S| {
-        service_fn(move |call: Call| RetryLayer::new(retries.policy()).layer(inner.clone()).oneshot(call))
+        service_fn(move |mut call: Call| {
+            let mut inner = inner.clone();
+            async move {
+                let mut policy = retries.policy();
+                loop {
+                    let mut result = inner.call(call.clone()).await;
+                    let Some(wait) = policy.repeat(&mut call, &mut result) else { return result };
+                    sleep(wait).await;
+                }
+            }
+        })
     })
 }
 
@@ -95,11 +105,11 @@ fn repeating<S: Inner<Call>>(retries: Retries<'_>) -> impl Layer<S, Service = im
 fn within_rate<S: Inner<Call>>(rate: Option<&Rate>) -> impl Layer<S, Service = impl Inner<Call>> {
     layer_fn(move |inner: S| {
         service_fn(move |call: Call| {
-            let inner = inner.clone();
+            let mut inner = inner.clone();
             async move {
                 let limited = |limited| Failed::limited(Reason::ConnectorLimited, limited);
                 rate.map_or(Ok(()), Rate::take).map_err(limited)?;
-                inner.oneshot(call).await
+                inner.call(call).await
             }
         })
     })
@@ -111,36 +121,37 @@ fn with_permit<S: Inner<Call>>(
     wait: Duration,
 ) -> impl Layer<S, Service = impl Inner<Call>> {
     layer_fn(move |inner: S| {
-        service_fn(move |call: Call| {
-            let inner = inner.clone();
+        service_fn(move |mut call: Call| {
+            let mut inner = inner.clone();
             async move {
-                let Some(_permit) = permits.try_enter() else {
-                    return wait_for_permit(permits, wait, inner, call).await;
+                let (permit, waited) = match permits.try_enter() {
+                    Some(permit) => (Ok(permit), Duration::ZERO),
+                    // Boxed: its state is large, and few calls need it.
+                    None => Box::pin(wait_for_permit(permits, wait, &mut call)).await,
                 };
-                inner.oneshot(call).await
+                let mut result = match permit {
+                    Ok(_permit) => inner.call(call).await,
+                    Err(reason) => Err(Failed::before(reason)),
+                };
+                outcome::facts(&mut result).waited = waited;
+                result
             }
         })
     })
 }
 
-async fn wait_for_permit<S: Inner<Call>>(
-    permits: &InFlight,
+/// A permit, or why there is none; and how long that took.
+async fn wait_for_permit<'p>(
+    permits: &'p InFlight,
     wait: Duration,
-    inner: S,
-    mut call: Call,
-) -> Result<Answer, Failed> {
+    call: &mut Call,
+) -> (Result<Permit<'p>, Reason>, Duration) {
     let asked = call.now();
     call.now = None;
     let until = (asked + wait).min(call.deadline);
     let permit = permits.enter_by(until).await;
-    let waited = asked.elapsed();
-    let mut result = match permit {
-        Some(_permit) => inner.oneshot(call).await,
-        None if until == call.deadline => Err(Failed::before(Reason::Deadline)),
-        None => Err(Failed::before(Reason::InFlightFull)),
-    };
-    outcome::facts(&mut result).waited = waited;
-    result
+    let late = if until == call.deadline { Reason::Deadline } else { Reason::InFlightFull };
+    (permit.ok_or(late), asked.elapsed())
 }
 
 /// Starts the attempt's own clock.
@@ -150,7 +161,7 @@ fn within_timeout<S: Inner<Attempt>>(timeout: Duration) -> impl Layer<S, Service
             let began = call.now();
             let Call { request, step, fresh, deadline, .. } = call;
             let until = Until { attempt: began + timeout, deadline };
-            inner.clone().oneshot(Attempt { request, step, fresh, began, until })
+            inner.clone().call(Attempt { request, step, fresh, began, until })
         })
     })
 }

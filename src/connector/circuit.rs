@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower::{Layer, ServiceExt, layer::layer_fn, service_fn};
+use tower::{Layer, layer::layer_fn, service_fn};
 
 use super::{
     call::{Call, Inner},
@@ -30,14 +30,14 @@ pub(super) fn unless_open<S: Inner<Call>>(
 ) -> impl Layer<S, Service = impl Inner<Call>> {
     layer_fn(move |inner: S| {
         service_fn(move |call: Call| {
-            let inner = inner.clone();
+            let mut inner = inner.clone();
             async move {
                 let Some(Circuit { connector, breaker, timeout }) = circuit else {
-                    return inner.oneshot(call).await;
+                    return inner.call(call).await;
                 };
                 let open = |limited| Failed::limited(Reason::CircuitOpen, limited);
                 let pass = breaker.admit(call.now()).map_err(open)?;
-                let result = inner.oneshot(call).await;
+                let result = inner.call(call).await;
                 if let Some(turn) = pass.ended(availability(&result, timeout), Instant::now()) {
                     tell(turn, connector);
                 }

@@ -1,4 +1,4 @@
-//! When a call is repeated: a policy for `tower`'s own layer.
+//! When a call is repeated.
 //!
 //! A POST that may have reached the API is repeated only if the connector says `idempotent: true`. One of which nothing
 //! was sent may be repeated in any case, once and at once. What may have been a refusal of the user is never asked again:
@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep};
-use tower::retry::Policy;
+use tokio::time::Instant;
 
 use super::{
     call::Call,
@@ -47,17 +46,14 @@ pub(super) struct Repeat<'a> {
     earlier: Option<Box<Failed>>,
 }
 
-impl Clone for Repeat<'_> {
-    /// The layer clones the policy before the first attempt only.
-    fn clone(&self) -> Self {
-        Self { retries: self.retries, earlier: None }
-    }
-}
-
-impl Policy<Call, Answer, Failed> for Repeat<'_> {
-    type Future = Sleep;
-
-    fn retry(&mut self, call: &mut Call, result: &mut Result<Answer, Failed>) -> Option<Sleep> {
+impl Repeat<'_> {
+    /// How long to wait before `call`, which ended so, is made again, if it is; else what it came to with the attempts
+    /// before it stands in `result`.
+    pub(super) fn repeat(
+        &mut self,
+        call: &mut Call,
+        result: &mut Result<Answer, Failed>,
+    ) -> Option<Duration> {
         let earlier = self.earlier.take();
         let failed = match result {
             Ok(answer) => {
@@ -94,15 +90,9 @@ impl Policy<Call, Answer, Failed> for Repeat<'_> {
         (call.fresh, call.now) = (true, None);
         let spent = Failed { notes: std::mem::take(&mut failed.notes), ..*failed };
         self.earlier = Some(Box::new(spent));
-        Some(sleep(wait))
+        Some(wait)
     }
 
-    fn clone_request(&mut self, call: &Call) -> Option<Call> {
-        Some(call.clone())
-    }
-}
-
-impl Repeat<'_> {
     /// Why the call may be repeated, if it may.
     fn cause(&self, failed: &Failed) -> Option<RetryCause> {
         let (again, attempts) = (failed.again, failed.notes.facts.attempts);

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use tokio::time::sleep;
 use tower::service_fn;
 
 use super::*;

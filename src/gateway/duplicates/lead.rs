@@ -62,24 +62,32 @@ impl Lead {
     /// Calls the API, remembers the end and tells it to those who joined. Where there is somebody to remember it for, the
     /// call runs on, with all that is `held`, when this is dropped. If a call of before refused the user, or may have, a
     /// failure is no way to go on now either.
-    pub async fn call<F, H>(self, call: F, held: H) -> Decided
+    pub fn call<F, H>(self, call: F, held: H) -> impl Future<Output = Decided> + Send + use<F, H>
     where
-        F: Future<Output = Decided> + Send + 'static,
-        H: Send + 'static,
+        F: Future<Output = Decided> + Send + Unpin + 'static,
+        H: Send + Unpin + 'static,
     {
-        let Some(entry) = self.entry else { return call.await };
-        let duplicates = Arc::clone(&entry.duplicates);
-        let refused = self.before.refused;
-        let call = async move {
-            let mut decided = call.await;
-            if let Err(failure) = &mut decided.decision {
-                failure.refusal |= refused;
-            }
+        let told = Told { refused: self.before.refused, entry: self.entry, _held: held };
+        RunsOn { call: Some(call), told: Some(told) }
+    }
+}
+
+/// Who is told what a call came to, and what is held until then.
+struct Told<H> {
+    entry: Option<Entry>,
+    refused: bool,
+    _held: H,
+}
+
+impl<H> Told<H> {
+    fn of(self, mut decided: Decided) -> Decided {
+        if let Err(failure) = &mut decided.decision {
+            failure.refusal |= self.refused;
+        }
+        if let Some(entry) = self.entry {
             entry.end_with(&decided);
-            drop(held);
-            decided
-        };
-        RunsOn { call: Some(Box::pin(call)), duplicates }.await
+        }
+        decided
     }
 }
 
@@ -136,31 +144,48 @@ impl Drop for Entry {
     }
 }
 
-/// A call that is polled here as long as this lives, and in a task of its own after that.
-struct RunsOn<F: Future<Output = Decided> + Send + 'static> {
+/// A call that is polled here as long as this lives; and in a task of its own after that, if anybody is told of its end.
+struct RunsOn<F, H>
+where
+    F: Future<Output = Decided> + Send + Unpin + 'static,
+    H: Send + Unpin + 'static,
+{
     /// Absent once it has ended, and while it is polled: one that panics is not polled again.
-    call: Option<Pin<Box<F>>>,
-    duplicates: Arc<Duplicates>,
+    call: Option<F>,
+    told: Option<Told<H>>,
 }
 
-impl<F: Future<Output = Decided> + Send + 'static> Future for RunsOn<F> {
+impl<F, H> Future for RunsOn<F, H>
+where
+    F: Future<Output = Decided> + Send + Unpin + 'static,
+    H: Send + Unpin + 'static,
+{
     type Output = Decided;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decided> {
         let mut call = self.call.take().expect("it is polled until it is ready, and not after a panic");
-        let poll = call.as_mut().poll(cx);
-        if poll.is_pending() {
+        let Poll::Ready(decided) = Pin::new(&mut call).poll(cx) else {
             self.call = Some(call);
-        }
-        poll
+            return Poll::Pending;
+        };
+        drop(call);
+        let told = self.told.take().expect("it is there as long as the call");
+        Poll::Ready(told.of(decided))
     }
 }
 
-impl<F: Future<Output = Decided> + Send + 'static> Drop for RunsOn<F> {
+impl<F, H> Drop for RunsOn<F, H>
+where
+    F: Future<Output = Decided> + Send + Unpin + 'static,
+    H: Send + Unpin + 'static,
+{
     fn drop(&mut self) {
+        let (Some(call), Some(told)) = (self.call.take(), self.told.take()) else { return };
+        let Some(entry) = &told.entry else { return };
         // Without a runtime the worker has ended, and its calls with it.
-        if let (Some(call), Ok(runtime)) = (self.call.take(), Handle::try_current()) {
-            let running = Running::of(&self.duplicates);
+        if let Ok(runtime) = Handle::try_current() {
+            let running = Running::of(&entry.duplicates);
+            let call = async move { told.of(call.await) };
             runtime.spawn(async move {
                 // Nobody reads what it came to: all that must be known of it was told inside.
                 if AssertUnwindSafe(call).catch_unwind().await.is_err() {

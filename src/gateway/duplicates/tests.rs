@@ -72,10 +72,10 @@ async fn who_joins_gets_what_the_first_one_gets_whenever_it_comes() {
         let early = joined(&duplicates);
         let call = {
             let ending = ending.clone();
-            async {
+            Box::pin(async {
                 sleep(Duration::from_secs(1)).await;
                 sent(ending)
-            }
+            })
         };
         let late = async {
             sleep(Duration::from_millis(999)).await;
@@ -183,7 +183,7 @@ async fn a_call_runs_on_without_its_hook_and_its_decision_is_kept() {
     let duplicates = duplicates();
     let (answer, answered) = oneshot::channel::<FlowDecision>();
     let place = Arc::new(());
-    let call = async move { sent(Ok(answered.await.unwrap())) };
+    let call = Box::pin(async move { sent(Ok(answered.await.unwrap())) });
     let mut hook = Box::pin(lead(&duplicates).call(call, Arc::clone(&place)));
     assert!(hook.as_mut().now_or_never().is_none());
     duplicates.none_runs_on().await;
@@ -201,7 +201,7 @@ async fn a_call_runs_on_without_its_hook_and_its_decision_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn a_call_for_one_hook_alone_ends_with_it() {
     let (answer, answered) = oneshot::channel::<FlowDecision>();
-    let call = async move { sent(Ok(answered.await.unwrap())) };
+    let call = Box::pin(async move { sent(Ok(answered.await.unwrap())) });
     let mut hook = Box::pin(Lead::alone().call(call, ()));
     assert!(hook.as_mut().now_or_never().is_none());
     drop(hook);
@@ -213,9 +213,11 @@ async fn a_call_for_one_hook_alone_ends_with_it() {
 async fn a_panic_ends_the_call_for_all_and_leaves_nothing_in_flight() {
     let metrics = Metrics::new();
     let duplicates = Duplicates::new(&metrics);
-    let defect = || async {
-        yield_now().await;
-        panic!("a defect")
+    let defect = || {
+        Box::pin(async {
+            yield_now().await;
+            panic!("a defect")
+        })
     };
     let first = lead(&duplicates);
     let (first_key, second) = (first.key(), joined(&duplicates));
@@ -332,11 +334,11 @@ fn among_workers_one_call_answers_the_same_hook() {
                     Seen::Before(earlier) => earlier.ended_by(far()).await.unwrap(),
                     Seen::First(lead) => {
                         let calls = Arc::clone(&calls);
-                        let call = async move {
+                        let call = Box::pin(async move {
                             yield_now().await;
                             calls.fetch_add(1, Ordering::Relaxed);
                             sent(Ok(block(&round.to_string())))
-                        };
+                        });
                         let hook = lead.call(call, ());
                         if (round + worker as u64).is_multiple_of(2) {
                             return hook.await.decision.unwrap();

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map},
+    hash::{BuildHasherDefault, Hasher},
     time::Duration,
 };
 
@@ -12,6 +13,26 @@ use crate::connector::IdempotencyKey;
 
 /// What a hook is known by: a keyed hash, so that nothing can be learned from it and nobody can make two collide.
 pub(super) type Hash = [u8; 16];
+
+/// Finds the place of a [`Hash`] in a map by its own first bytes, which nobody can choose: to hash it once more would make
+/// it no better.
+#[derive(Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    /// The length comes first, and is always the same.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// How much is remembered at a time.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +50,7 @@ pub(super) const OVERHEAD: usize = 384;
 /// times are those since the store began.
 pub(super) struct Store<D, J> {
     bounds: Bounds,
-    entries: HashMap<Hash, Entry<D, J>>,
+    entries: HashMap<Hash, Entry<D, J>, BuildHasherDefault<FirstBytes>>,
     /// Those that are not in flight, the next to leave first.
     leaving: BTreeMap<Leaving, Hash>,
     /// How many have ended, which tells apart those that leave at the same time.
@@ -106,7 +127,7 @@ pub(super) struct Gone<D>(pub(super) Option<D>);
 impl<D: Clone, J> Store<D, J> {
     pub(super) fn new(bounds: Bounds) -> Self {
         // Growing would move all entries at once. Of what is reserved hardly anything is touched before it is used.
-        let entries = HashMap::with_capacity(bounds.entries);
+        let entries = HashMap::with_capacity_and_hasher(bounds.entries, BuildHasherDefault::default());
         Self { bounds, entries, leaving: BTreeMap::new(), ended: 0, bytes: 0 }
     }
 

@@ -32,6 +32,12 @@ fn has_one_host(headers: &HeaderMap, version: Version) -> bool {
 /// `uri-host [ ":" port ]`, or nothing for a target without authority (RFC 9110 section 7.2).
 fn is_host(value: &HeaderValue) -> bool {
     let Ok(text) = value.to_str() else { return false };
+    // Nearly everybody is called by a plain name, which need not be taken apart.
+    let (name, port) = text.split_once(':').unwrap_or((text, ""));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    if !name.is_empty() && name.bytes().all(is_plain) && port.bytes().all(|digit| digit.is_ascii_digit()) {
+        return true;
+    }
     let Ok(authority) = text.parse::<Authority>() else { return text.is_empty() };
     let port = text.strip_prefix(authority.host()).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
     // What is left before the host would be user info.

@@ -66,8 +66,7 @@ where
     let client = Arc::new(Client::new(peer));
     let service = service_fn(|request| {
         let asked = Asked { worker: Arc::clone(&worker), request: Some(request) };
-        let (client, progress) = (Arc::clone(&client), Arc::clone(&progress));
-        async move { Ok::<_, Infallible>(answer(asked, client, progress).await) }
+        answer(asked, Arc::clone(&client), Arc::clone(&progress))
     });
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -136,7 +135,11 @@ impl Drop for Asked {
     }
 }
 
-async fn answer(mut asked: Asked, client: Arc<Client>, progress: Arc<Progress>) -> Response<Full<Bytes>> {
+async fn answer(
+    mut asked: Asked,
+    client: Arc<Client>,
+    progress: Arc<Progress>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let request = asked.request.take().expect("it is taken here alone, and this runs once");
     let worker = &asked.worker;
     progress.asked();
@@ -149,7 +152,7 @@ async fn answer(mut asked: Asked, client: Arc<Client>, progress: Arc<Progress>) 
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     progress.answered();
-    response
+    Ok(response)
 }
 
 /// Says that the connection is over, also when its task is dropped.

@@ -23,13 +23,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{AccessEvent, Counter, LogFormat};
 
 /// A buffer is handed over when it holds so many bytes.
-const BATCH_BYTES: usize = 32 * 1024;
+const BATCH_BYTES: usize = 128 * 1024;
 
 /// Room for the line that reaches [`BATCH_BYTES`].
 const LINE_BYTES: usize = 4 * 1024;
 
 /// Batches that wait for the writer; with a slow reader, at most some 2 MiB.
-const BATCHES: usize = 64;
+const BATCHES: usize = 16;
 
 /// Diagnostic lines that wait for their writer; some hundred bytes each.
 const LINES: usize = 1024;

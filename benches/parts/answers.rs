@@ -9,13 +9,13 @@ use claimgate::{
     config::{self, Connector, Secrets},
     connector::normalize::{Normalized, RawAnswer, normalize},
     dialect::api_connector,
-    flow::Step,
 };
 use serde_json::Value;
 
-use crate::Criterion;
-
-const STEP: Step = Step::PostAttributeCollection;
+use crate::{
+    Criterion,
+    hook::{CONTINUE, OF_CONTINUE, STEP},
+};
 
 const CONFIG: &str = "
 listen: { address: 127.0.0.1:8080 }
@@ -32,12 +32,6 @@ user_flows:
     callers: [entra]
     postAttributeCollection: { connector: check, on_failure: error }
 ";
-
-/// `claims_to_receive` and the envelope, as the tree keeps them.
-const KEPT: [&str; 7] =
-    ["version", "action", "displayName", "city", "country", "extension_LoyaltyId", "extension_ApprovalId"];
-
-const CONTINUE: &str = r#"{"version":"1.0.0","action":"Continue","displayName":"Jane Doe","city":"Redmond","country":"United States","postalCode":"98052","extension_LoyaltyId":"L-2718281828","extension_ApprovalId":"APPROVAL-0004","extension_Internal":"not selected"}"#;
 
 const COMMENTED: &str = r#"// sample answer
 {
@@ -78,7 +72,8 @@ const ANSWERS: [(&str, u16, &str, &str, usize); 5] = [
 
 pub(crate) fn measure(criterion: &mut Criterion) {
     let connector = connector();
-    let kept = HashSet::from(KEPT);
+    // The envelope stays.
+    let kept = ["version", "action"].into_iter().chain(OF_CONTINUE).collect();
     let mut group = criterion.benchmark_group("answers");
     for (name, status, body, expected, repairs) in ANSWERS {
         let normalized = normalized(&connector, status, body);

@@ -11,6 +11,8 @@ mod callers;
 mod claims;
 mod cpu_time;
 mod duplicates;
+#[path = "../common/hook.rs"]
+mod hook;
 mod policies;
 mod users;
 

@@ -51,6 +51,18 @@ pub(super) async fn serve_accepted(stream: TcpStream, port: Port) {
     serve(stream, peer, port).await;
 }
 
+/// Serves the hooks that come over one stream to its end, as a [`Server`](super::Server) does with each connection: for
+/// a stream that no listener accepts, such as one within the process. It speaks HTTP without TLS, whatever `listen.tls`
+/// says, and stands for a client without a certificate. Must run on the runtime that has the worker's connections.
+pub async fn serve_stream<S>(stream: S, worker: Arc<Worker>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let metrics = worker.metrics().clone();
+    let _connection = metrics.enter_connection();
+    serve(stream, None, Port { worker, ending: Arc::default() }).await;
+}
+
 /// Serves HTTP on a stream to its end.
 ///
 /// hyper's own timer for heads is off: it runs through idle times too, and is made anew for each head. The watcher

@@ -25,6 +25,7 @@ use tokio::{
 use crate::{config::Listen, gateway};
 use worker::{Worker, stopped};
 
+pub use connection::serve_stream;
 pub use listener::{Queue, bind};
 
 /// A hook port that is about to serve.

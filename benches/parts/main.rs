@@ -1,4 +1,4 @@
-//! The parts of a hook's life that are computing and not waiting, each beside the usual way to do the same.
+//! The parts of a hook's life that are computing and not waiting, each beside the usual way to do the same, and the whole.
 //!
 //! `cargo bench` measures them, and `cargo bench -- claims` those whose names hold `claims`. What to read is the ratio
 //! of two lines of one run: absolute times are those of a machine and a moment. `cargo test --benches` runs each once.
@@ -14,7 +14,13 @@ mod duplicates;
 #[path = "../common/hook.rs"]
 mod hook;
 mod policies;
+mod pool;
+#[path = "../common/stage.rs"]
+mod stage;
 mod users;
+mod whole;
+#[path = "../common/wire.rs"]
+mod wire;
 
 use cpu_time::CpuTime;
 
@@ -33,6 +39,8 @@ fn main() {
     callers::measure(&mut criterion);
     duplicates::measure(&mut criterion);
     policies::measure(&mut criterion);
+    pool::measure(&mut criterion);
     users::measure(&mut criterion);
+    whole::measure(&mut criterion);
     criterion.final_summary();
 }

@@ -74,11 +74,11 @@ set_up() {
   claimgate=${CLAIMGATE_BIN:-}
   if wanted claimgate && [[ -z $claimgate ]]; then
     echo "building claimgate" >&2
-    claimgate=$(built build --profile dist --bin claimgate)
+    claimgate=$(built build --profile "$profile" --bin claimgate)
   fi
   if [[ -z $api ]]; then
     echo "building the API" >&2
-    api=$(built bench --no-run --bench compare_api)
+    api=$(built bench --no-run --profile "$profile" --bench compare_api)
   fi
   if wanted node; then
     mkdir -p "$scratch/node"
@@ -86,6 +86,8 @@ set_up() {
     npm ci --prefix "$scratch/node" --omit=dev --no-audit --no-fund --ignore-scripts >"$scratch/npm.log" 2>&1 ||
       die "npm ci failed, see $scratch/npm.log"
   fi
+  # Not that of an earlier run.
+  rm -f "$scratch/api.out"
   taskset -c "$load_core" "$api" 127.0.0.1:0 >"$scratch/api.out" 2>"$scratch/api.log" &
   pids[api]=$!
   until_true api test -s "$scratch/api.out"

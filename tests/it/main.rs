@@ -7,6 +7,7 @@ mod circuit;
 mod claims;
 mod client_certificates;
 mod commands;
+mod compared;
 mod connections;
 mod decisions;
 mod descriptors;

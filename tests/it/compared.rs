@@ -50,12 +50,12 @@ fn its_hooks_are_authenticated_filtered_and_decided() {
     let (_, rest) = LOAD.split_once("\"Authorization: ").expect("the load has a credential");
     let credential = rest.split_once('"').expect("it ends").0;
 
-    let send = |credential: &str| {
+    let post = |credential: &str| {
         let request = gateway.client().post_hook("B2X_1_SignUp", "postAttributeCollection", &hook);
         request.header("Authorization", credential).send()
     };
-    assert_eq!(send("Basic ZW50cmE6d3Jvbmc=").status, 401);
-    let answer = send(credential);
+    assert_eq!(post("Basic ZW50cmE6d3Jvbmc=").status, 401);
+    let answer = post(credential);
     assert_eq!(
         (answer.status, answer.text()),
         (200, r#"{"version":"1.0.0","action":"Continue","city":"Redmond"}"#)

@@ -34,12 +34,14 @@ pub(crate) struct Setup {
     pub(crate) listen: String,
     /// Further keys of each connector.
     pub(crate) connector: String,
+    /// Further keys of each hook.
+    pub(crate) hook: &'static str,
 }
 
 impl Setup {
     /// One connector, with this API.
     pub(crate) fn new(api: SocketAddr) -> Self {
-        Self { connectors: 1, apis: vec![api], listen: String::new(), connector: String::new() }
+        Self { connectors: 1, apis: vec![api], listen: String::new(), connector: String::new(), hook: "" }
     }
 
     /// The name of the user flow with this number.
@@ -67,8 +69,9 @@ impl Setup {
         text.extend(numbered().map(|(number, _)| {
             format!(
                 "  {}:\n    callers: [entra]\n    postAttributeCollection: {{ connector: check{number:04}, \
-                 on_failure: {{ block: \"Please try again later.\" }} }}\n",
-                Self::flow(number)
+                 on_failure: {{ block: \"Please try again later.\" }}{} }}\n",
+                Self::flow(number),
+                self.hook
             )
         }));
         text

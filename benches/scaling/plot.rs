@@ -92,7 +92,7 @@ impl Plot {
             .x_label_formatter(&number)
             .y_label_formatter(&number)
             .label_style(("sans-serif", 13))
-            .light_line_style(WHITE)
+            .max_light_lines(1)
             .draw()?;
         for ((name, points), colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
             let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2));

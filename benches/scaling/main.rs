@@ -1,13 +1,14 @@
 //! How the cost of a hook, and memory, grow with what there is more of; and whether anything grows with time.
 //!
 //! ```sh
-//! cargo bench --profile dist --bench scaling                            # all but the soak
-//! cargo bench --profile dist --bench scaling -- connections memory      # some of it
-//! cargo bench --profile dist --bench scaling -- --soak 10m              # the soak
+//! cargo bench --profile dist --bench scaling -- --all                     # all but the soak
+//! cargo bench --profile dist --bench scaling -- --only connections,memory
+//! cargo bench --profile dist --bench scaling -- --soak 10m
 //! ```
 //!
 //! Each drives the real program over loopback and writes its part of `benches/README.md`, with a plot. The environment
-//! variable `CLAIMGATE_PROGRAM` names another program to measure than the one that was just built.
+//! variable `CLAIMGATE_PROGRAM` names another program to measure than the one that was just built. Without one of the flags,
+//! as the ordinary `cargo bench` and `cargo test --benches` run it, it tries once whether the load works.
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
@@ -40,19 +41,16 @@ const MEASUREMENTS: [(&str, fn() -> Part); 8] = [
 ];
 
 fn main() -> ExitCode {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let measures = arguments.iter().any(|argument| argument == "--bench");
-    arguments.retain(|argument| argument != "--bench");
-    if !measures {
-        hooks::try_out();
-        println!("the load works; `cargo bench --profile dist --bench scaling` measures");
-        return ExitCode::SUCCESS;
-    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     match asked(&arguments) {
-        Ok(asked) => run(&asked),
+        Ok(None) => {
+            hooks::try_out();
+            println!("the load works; --all, --only or --soak measures, see benches/README.md");
+            ExitCode::SUCCESS
+        }
+        Ok(Some(asked)) => run(&asked),
         Err(fault) => {
-            let names = MEASUREMENTS.map(|(name, _)| name).join(", ");
-            eprintln!("{fault}\nnames: {names}; or --soak DURATION, for example --soak 10m");
+            eprintln!("{fault}");
             ExitCode::from(2)
         }
     }
@@ -64,23 +62,33 @@ enum Asked {
     Soak(Duration),
 }
 
-fn asked(arguments: &[String]) -> Result<Asked, String> {
-    if let [flag, duration] = arguments
-        && flag == "--soak"
-    {
+/// Nothing, where none of the flags is there: names alone are those of other benches.
+fn asked(arguments: &[String]) -> Result<Option<Asked>, String> {
+    let value_of = |flag: &str| {
+        let at = arguments.iter().position(|argument| argument == flag)?;
+        Some(arguments.get(at + 1).map_or("", String::as_str))
+    };
+    if let Some(duration) = value_of("--soak") {
         let read = |unit, seconds: u64| Some(duration.strip_suffix(unit)?.parse::<u64>().ok()? * seconds);
         let seconds = read("s", 1).or_else(|| read("m", 60)).or_else(|| read("h", 3600));
         let seconds = seconds.filter(|seconds| *seconds >= soak::LEAST.as_secs());
-        let soak = seconds.map(|seconds| Asked::Soak(Duration::from_secs(seconds)));
-        return soak
-            .ok_or_else(|| format!("--soak: {duration:?} is no duration of {:?} or more", soak::LEAST));
+        let soak = seconds.map(|seconds| Some(Asked::Soak(Duration::from_secs(seconds))));
+        soak.ok_or_else(|| {
+            format!("--soak: {duration:?} is no duration of {:?} or more, such as 10m", soak::LEAST)
+        })
+    } else if let Some(names) = value_of("--only") {
+        let named = names.split(',').map(|name| {
+            let known = MEASUREMENTS.iter().find(|(known, _)| *known == name);
+            known.copied().ok_or_else(|| {
+                let names = MEASUREMENTS.map(|(name, _)| name).join(", ");
+                format!("--only: {name:?} is not a measurement; there are {names}")
+            })
+        });
+        Ok(Some(Asked::Measurements(named.collect::<Result<_, _>>()?)))
+    } else {
+        let all = arguments.iter().any(|argument| argument == "--all");
+        Ok(all.then(|| Asked::Measurements(MEASUREMENTS.to_vec())))
     }
-    let named = |name: &String| {
-        let known = MEASUREMENTS.iter().find(|(known, _)| known == name);
-        known.copied().ok_or_else(|| format!("{name:?} is not a measurement"))
-    };
-    let named = arguments.iter().map(named).collect::<Result<Vec<_>, _>>()?;
-    Ok(Asked::Measurements(if named.is_empty() { MEASUREMENTS.to_vec() } else { named }))
 }
 
 fn run(asked: &Asked) -> ExitCode {

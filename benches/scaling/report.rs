@@ -38,10 +38,13 @@ impl Goal {
         let Self { text, measured, limit, unit } = self;
         let verdict = if self.is_met() {
             "met".to_owned()
+        } else if *limit <= 0.0 {
+            "missed".to_owned()
         } else {
             format!("missed: {:.1} times the goal", measured / limit)
         };
-        vec![text.clone(), format!("{limit} {unit}"), format!("{measured:.2} {unit}"), verdict]
+        let with_unit = |number: String| format!("{number} {unit}").trim_end().to_owned();
+        vec![text.clone(), with_unit(limit.to_string()), with_unit(format!("{measured:.2}")), verdict]
     }
 }
 

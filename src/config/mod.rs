@@ -128,7 +128,7 @@ impl From<tree::SyntaxError> for Problem {
             place: Place { line: error.line, column: error.column },
             path: String::new(),
             message: error.message,
-            help: None,
+            help: error.help.map(str::to_owned),
             // What could not be read may be a secret.
             excerpt: None,
         }

@@ -4,13 +4,21 @@
 //! plain scalar: without a target type it reads `1.10` as a number and `no` as a boolean. The place holds byte offsets,
 //! so the text is taken from the source instead, exactly as it was written.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error, NonFiniteFloatPolicy, Spanned, options::DuplicateKeyPolicy};
+use serde_saphyr::{Error, NonFiniteFloatPolicy, Spanned, budget::BudgetBreach, options::DuplicateKeyPolicy};
 
-/// Most nodes of a file, aliases expanded. A flow needs about 30, so this is room for thousands of flows.
-const MAX_NODES: usize = 200_000;
+use super::units;
+
+/// Most nodes (keys, values, lists, maps) of a file, aliases expanded; with this many the tree takes some 60 MiB.
+///
+/// A connector with its flow has about 45 and about 11 bytes for each, so that a file without aliases meets
+/// [`super::MAX_FILE`] first.
+const MAX_NODES: usize = 512 * 1024;
+
+/// Most bytes of text, aliases expanded: a few aliases of one long text make many bytes of few nodes.
+const MAX_TEXT: usize = 16 * 1024 * 1024;
 
 /// Deepest nesting; a valid file needs 7 levels.
 const MAX_DEPTH: usize = 32;
@@ -47,6 +55,7 @@ pub(super) struct SyntaxError {
     pub(super) line: u32,
     pub(super) column: u32,
     pub(super) message: String,
+    pub(super) help: Option<&'static str>,
 }
 
 /// Reads one YAML document. A leading byte order mark must have been removed.
@@ -55,10 +64,20 @@ pub(super) fn parse(source: &str) -> Result<Node, SyntaxError> {
         budget: serde_saphyr::budget! {
             max_nodes: MAX_NODES,
             max_events: 2 * MAX_NODES,
+            max_total_scalar_bytes: MAX_TEXT,
             max_depth: MAX_DEPTH,
-            flow_nesting_limit: MAX_DEPTH,
+            // The parser's own limit would be met while it reads ahead, and would not say what it is.
+            flow_nesting_limit: MAX_NODES,
+            // Those three bound what aliases come to; how they are used is for the author to choose.
+            max_aliases: MAX_NODES,
+            max_anchors: MAX_NODES,
+            max_merge_keys: MAX_NODES,
+            enforce_alias_anchor_ratio: false,
         },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 2 * MAX_NODES,
+            max_replay_stack_depth: MAX_DEPTH,
+        },
         // Reported together with all other problems, and both values checked.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         // A number that does not fit is still a text.
@@ -76,14 +95,15 @@ pub(super) fn parse(source: &str) -> Result<Node, SyntaxError> {
             Err(SyntaxError {
                 line: at(place.map(|place| place.line())),
                 column: at(place.map(|place| place.column())),
-                message: message(&error).to_owned(),
+                message: message(&error).into_owned(),
+                help: help(&error),
             })
         }
     }
 }
 
-fn message(error: &Error) -> &str {
-    match error {
+fn message(error: &Error) -> Cow<'_, str> {
+    let fixed = match error {
         // The parser's own texts are fixed ones; they name at most one indicator character.
         Error::ExternalMessage { msg, .. } => msg,
         Error::UnsupportedTag { .. } => "tags are not supported; a text that begins with `!` needs quotes",
@@ -93,14 +113,72 @@ fn message(error: &Error) -> &str {
         Error::MultipleDocuments { .. } => "the file holds a second document; there must be one",
         Error::MergeValueNotMapOrSeqOfMaps { .. } => "`<<` takes a map or a list of maps",
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias stands inside its own anchor",
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            "the file is nested too deeply or has too many values"
+        Error::AliasError { error, .. } => return message(error),
+        _ => match Bound::of(error) {
+            Some(bound) => return bound.message().into(),
+            None => "this is not YAML that can be read; quote a text with special characters",
+        },
+    };
+    fixed.into()
+}
+
+fn help(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::AliasError { error, .. } => help(error),
+        _ => Bound::of(error).map(Bound::help),
+    }
+}
+
+/// What there is too much of.
+#[derive(Clone, Copy)]
+enum Bound {
+    Nodes,
+    Text,
+    Depth,
+}
+
+impl Bound {
+    fn of(error: &Error) -> Option<Self> {
+        match error {
+            Error::Budget { breach, .. } => match breach {
+                BudgetBreach::Depth { .. } => Some(Self::Depth),
+                BudgetBreach::ScalarBytes { .. } | BudgetBreach::RecordedAnchorBytes { .. } => {
+                    Some(Self::Text)
+                }
+                BudgetBreach::Nodes { .. }
+                | BudgetBreach::Events { .. }
+                | BudgetBreach::Aliases { .. }
+                | BudgetBreach::Anchors { .. }
+                | BudgetBreach::MergeKeys { .. }
+                | BudgetBreach::RecordedAnchorEvents { .. } => Some(Self::Nodes),
+                _ => None,
+            },
+            Error::AliasReplayLimitExceeded { .. } => Some(Self::Nodes),
+            Error::AliasReplayStackDepthExceeded { .. } => Some(Self::Depth),
+            _ => None,
         }
-        Error::AliasError { error, .. } => message(error),
-        _ => "this is not YAML that can be read; quote a text with special characters",
+    }
+
+    fn message(self) -> String {
+        match self {
+            Self::Nodes => {
+                format!("up to here the file has more than {MAX_NODES} keys and values, aliases written out")
+            }
+            Self::Text => {
+                let most = units::show_size(MAX_TEXT);
+                format!("up to here the file has more than {most} of text, aliases written out")
+            }
+            Self::Depth => format!("more than {MAX_DEPTH} lists and maps stand inside one another here"),
+        }
+    }
+
+    fn help(self) -> &'static str {
+        match self {
+            Self::Nodes | Self::Text => {
+                "use fewer or smaller aliases, or divide the user flows among several claimgates"
+            }
+            Self::Depth => "a configuration has 7 levels; look for a bracket or a dash too many",
+        }
     }
 }
 
@@ -258,15 +336,59 @@ mod tests {
         }
     }
 
+    /// What is said of a source that a bound ends, and in which line and column.
+    fn refused(source: &str) -> (String, &'static str, (u32, u32)) {
+        let error = parse(source).err().expect("a bound is met");
+        (error.message, error.help.expect("a bound says how to mend it"), (error.line, error.column))
+    }
+
     #[test]
-    fn an_alias_bomb_and_deep_nesting_end_early() {
+    fn as_many_keys_and_values_as_the_bound_says_pass_and_one_more_does_not() {
+        // The map, its key and the list are three.
+        let items = |count: usize| format!("a:\n{}", "- 1\n".repeat(count));
+        assert_eq!(flattened(&items(MAX_NODES - 3)).len(), MAX_NODES - 2);
+        let (message, help, place) = refused(&items(MAX_NODES - 2));
+        assert!(message.contains("more than 524288 keys and values"), "{message}");
+        assert!(help.contains("aliases") && help.contains("divide"), "{help}");
+        assert_eq!(place, (u32::try_from(MAX_NODES - 1).unwrap(), 3));
+    }
+
+    #[test]
+    fn an_alias_counts_as_what_it_stands_for() {
         let mut bomb = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n".to_owned();
         for level in 1..9 {
             let item = format!("*a{}", level - 1);
             bomb = format!("{bomb}a{level}: &a{level} [{}]\n", vec![item; 10].join(", "));
         }
-        for source in [bomb, "[".repeat(1000), "- ".repeat(1000)] {
-            assert!(parse(&source).is_err());
+        assert!(refused(&bomb).0.contains("keys and values"));
+        let text = |aliases| {
+            let list = vec!["*x"; aliases].join(", ");
+            format!("a: &x {}\nb: [{list}]\n", "x".repeat(1024 * 1024))
+        };
+        assert_eq!(flattened(&text(14)).len(), 17);
+        let (message, ..) = refused(&text(16));
+        assert!(message.contains("more than 16MiB of text"), "{message}");
+    }
+
+    #[test]
+    fn one_anchor_may_have_any_number_of_aliases() {
+        let many = format!("a: &x [city]\nb:\n{}", "- *x\n".repeat(60_000));
+        assert_eq!(flattened(&many).len(), 3 + 60_000);
+    }
+
+    #[test]
+    fn lists_and_maps_stand_inside_one_another_as_deep_as_the_bound_says() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(&nested(MAX_DEPTH)).is_ok());
+        let inside = (1..40).map(|level| format!("a{level}: &a{level} [*a{}]\n", level - 1));
+        let aliases = format!("a0: &a0 [1]\n{}", inside.collect::<String>());
+        for source in
+            [nested(MAX_DEPTH + 1), "[".repeat(100_000), "[\n".repeat(1000), "- ".repeat(1000), aliases]
+        {
+            let (message, help, _) = refused(&source);
+            assert!(message.contains("more than 32 lists and maps"), "{message}");
+            assert!(help.contains("bracket"), "{help}");
         }
+        assert_eq!(refused(&nested(MAX_DEPTH + 1)).2, (1, 33));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Every reader reports what is wrong and then gives nothing, so that the next key is read all the same.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use crate::flow::Step;
 
@@ -128,6 +128,7 @@ impl<'t> Context<'t> {
             self.wrong_value(entry, Wrong::new("there must be at least one entry"));
         }
         let mut named: Vec<(super::Name, Entry<'t>)> = Vec::with_capacity(pairs.len());
+        let mut seen = HashSet::with_capacity(pairs.len());
         for (key, node) in pairs {
             let text = key_text(key);
             let entry = entry.below(text.unwrap_or("?"), key.span, node, entry.kind.element());
@@ -139,7 +140,7 @@ impl<'t> Context<'t> {
                 );
                 continue;
             };
-            if named.iter().any(|(other, _)| *other == name) {
+            if !seen.insert(name.clone()) {
                 self.wrong_key(&entry, Wrong::new(format!("{} stands here twice", quoted(name.as_str()))));
                 continue;
             }

@@ -1,6 +1,6 @@
 //! `user_flows`: which hook calls which connector, and who may call it.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use crate::flow::{OnFailure, Step};
 
@@ -23,8 +23,45 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// What the flows refer to. `None` where the section itself could not be read, so that no name can be judged.
 pub(super) struct Known<'c, 't> {
-    pub(super) callers: Option<&'c [ReadCaller<'t>]>,
-    pub(super) connectors: Option<&'c [ReadConnector<'t>]>,
+    callers: Option<Named<'c, ReadCaller<'t>>>,
+    connectors: Option<Named<'c, ReadConnector<'t>>>,
+}
+
+/// The entries of a section, found by their names.
+pub(super) struct Named<'c, T> {
+    entries: &'c [T],
+    /// In the order of the file.
+    names: Vec<&'c str>,
+    positions: HashMap<&'c str, usize>,
+}
+
+impl<'c, 't> Known<'c, 't> {
+    pub(super) fn new(
+        callers: Option<&'c [ReadCaller<'t>]>,
+        connectors: Option<&'c [ReadConnector<'t>]>,
+    ) -> Self {
+        Self {
+            callers: callers.map(|callers| Named::new(callers, |caller| &caller.name)),
+            connectors: connectors.map(|connectors| Named::new(connectors, |connector| &connector.name)),
+        }
+    }
+}
+
+impl<'c, T> Named<'c, T> {
+    pub(super) fn new(entries: &'c [T], name: impl Fn(&'c T) -> &'c Name) -> Self {
+        let names: Vec<&str> = entries.iter().map(|entry| name(entry).as_str()).collect();
+        let positions = names.iter().enumerate().map(|(position, name)| (*name, position)).collect();
+        Self { entries, names, positions }
+    }
+
+    /// Where the entry of this name stands; `what` it is, for people.
+    pub(super) fn position(&self, text: &str, what: &str) -> Result<usize, Wrong> {
+        self.positions.get(text).copied().ok_or_else(|| {
+            let meant = nearest(text, self.names.iter().copied());
+            Wrong::new(format!("there is no {what} {}", quoted(text)))
+                .help_or(meant, || format!("there is: {}", self.names[..self.names.len().min(10)].join(", ")))
+        })
+    }
 }
 
 /// `user_flows`
@@ -44,13 +81,15 @@ pub(super) fn user_flows<'t>(
 
 /// Warns about callers and connectors that no user flow names.
 pub(super) fn unused<'t>(cx: &mut Context<'t>, known: &Known<'_, 't>) {
-    for caller in known.callers.into_iter().flatten().filter(|caller| !caller.used.get()) {
+    let callers = known.callers.iter().flat_map(|callers| callers.entries);
+    for caller in callers.filter(|caller| !caller.used.get()) {
         cx.warn(
             &caller.entry,
             Wrong::new(format!("no user flow names caller {}", quoted(caller.name.as_str()))),
         );
     }
-    for connector in known.connectors.into_iter().flatten().filter(|connector| !connector.used.get()) {
+    let connectors = known.connectors.iter().flat_map(|connectors| connectors.entries);
+    for connector in connectors.filter(|connector| !connector.used.get()) {
         cx.warn(
             &connector.entry,
             Wrong::new(format!("no hook calls connector {}", quoted(connector.name.as_str()))),
@@ -99,11 +138,11 @@ fn callers<'t>(
         );
         return None;
     }
-    let callers = known.callers?;
+    let known = known.callers.as_ref()?;
+    let callers = known.entries;
     let mut found: Vec<usize> = Vec::new();
     for item in items {
-        let find = |text: &str| position(text, "caller", callers.iter().map(|caller| &caller.name));
-        let Some(index) = cx.parsed(&item, find) else { continue };
+        let Some(index) = cx.parsed(&item, |text| known.position(text, "caller")) else { continue };
         callers[index].used.set(true);
         if found.contains(&index) {
             let name = quoted(callers[index].name.as_str());
@@ -126,12 +165,11 @@ fn hook<'t>(
 ) -> Option<Hook> {
     let fields = Fields::open(cx, &keys::HOOK, entry)?;
     let connector = fields.get(cx, "connector").and_then(|entry| {
-        let connectors = known.connectors?;
-        let find =
-            |text: &str| position(text, "connector", connectors.iter().map(|connector| &connector.name));
-        let index = cx.parsed(&entry, find)?;
-        connectors[index].used.set(true);
-        in_time(cx, &entry, &connectors[index], flow);
+        let known = known.connectors.as_ref()?;
+        let index = cx.parsed(&entry, |text| known.position(text, "connector"))?;
+        let connector = &known.entries[index];
+        connector.used.set(true);
+        in_time(cx, &entry, connector, flow);
         Some(index)
     });
     let on_failure = fields.get(cx, "on_failure").and_then(|entry| on_failure(cx, step, &entry));
@@ -231,18 +269,4 @@ fn on_failure<'t>(cx: &mut Context<'t>, step: Step, entry: &Entry<'t>) -> Option
         cx.warn(entry, wrong);
     }
     Some(stated)
-}
-
-fn position<'n>(
-    text: &str,
-    what: &str,
-    names: impl Iterator<Item = &'n Name> + Clone,
-) -> Result<usize, Wrong> {
-    names.clone().position(|name| name.as_str() == text).ok_or_else(|| {
-        let meant = nearest(text, names.clone().map(Name::as_str));
-        Wrong::new(format!("there is no {what} {}", quoted(text))).help_or(meant, || {
-            let some: Vec<&str> = names.map(Name::as_str).take(10).collect();
-            format!("there is: {}", some.join(", "))
-        })
-    })
 }

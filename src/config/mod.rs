@@ -146,7 +146,7 @@ fn lower<'t>(cx: &mut Context<'t>, root: &Entry<'t>) -> Option<Config> {
         tls.check_with(cx, callers);
     }
     let connectors = fields.get(cx, "connectors").and_then(|entry| connectors::connectors(cx, &entry));
-    let known = flows::Known { callers: callers.as_deref(), connectors: connectors.as_deref() };
+    let known = flows::Known::new(callers.as_deref(), connectors.as_deref());
     let before = cx.problems.len();
     let user_flows = fields.get(cx, "user_flows").and_then(|entry| flows::user_flows(cx, &entry, &known));
     if !cx.problems[before..].iter().any(|problem| problem.severity == Severity::Error) {

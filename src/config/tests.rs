@@ -7,6 +7,7 @@ use crate::flow::{Selection, claims::ClaimName};
 use super::*;
 
 mod arbitrary;
+mod large;
 mod leaks;
 mod rules;
 mod schema;

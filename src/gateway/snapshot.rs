@@ -105,9 +105,10 @@ impl Snapshot {
         let mut faults = SetupError::default();
         let trusts: Vec<_> = callers.iter().map(|caller| setup::trusts(caller, &mut faults)).collect();
         let retry_budget = before.map(|before| Arc::clone(&before.retry_budget)).unwrap_or_default();
+        let apis_before: HashMap<_, _> =
+            before.into_iter().flat_map(|before| &before.apis).map(|api| (api.name(), api)).collect();
         let apis = connectors.into_iter().filter_map(|connector| {
-            let same_name = |api: &&Arc<Api>| api.name() == connector.name.as_str();
-            let before = before.and_then(|before| before.apis.iter().find(same_name));
+            let before = apis_before.get(connector.name.as_str()).copied();
             setup::api(connector, &metrics, &retry_budget, before, &mut faults)
         });
         let apis: Vec<_> = apis.collect();
@@ -117,8 +118,15 @@ impl Snapshot {
 
         let duplicates =
             before.map_or_else(|| Duplicates::new(&metrics), |before| Arc::clone(&before.duplicates));
-        let shared: Vec<_> =
-            callers.iter().map(|caller| Arc::new(Caller::new(caller, &metrics, before))).collect();
+        let callers_before: HashMap<_, _> = before
+            .into_iter()
+            .flat_map(|before| &before.callers)
+            .map(|caller| (&caller.name, &**caller))
+            .collect();
+        let shared = callers
+            .iter()
+            .map(|caller| Arc::new(Caller::new(caller, &metrics, callers_before.get(&caller.name).copied())));
+        let shared: Vec<_> = shared.collect();
         let flows = user_flows.iter().map(|flow| {
             let named = flow.callers.iter().map(|&caller| (&callers[caller], trusts[caller].as_slice()));
             let guard = Guard::new(named);
@@ -212,13 +220,15 @@ impl Snapshot {
     pub fn forget_others(&self) {
         let connectors: HashSet<_> = self.apis.iter().map(|api| api.name()).collect();
         let callers: HashSet<_> = self.callers.iter().map(|caller| caller.name.as_str()).collect();
+        let certificates: HashSet<_> =
+            self.certificates.iter().map(|certificate| certificate.name.as_str()).collect();
         self.metrics.forget_unless(&|label, value| match label {
             // Requests without a hook have none.
             "user_flow" => value.is_empty() || self.flows.contains_key(value),
             "connector" => connectors.contains(value),
             "caller" => callers.contains(value),
             // Of a certificate.
-            "name" => self.certificates.iter().any(|certificate| certificate.name == value),
+            "name" => certificates.contains(value),
             _ => true,
         });
     }
@@ -256,9 +266,7 @@ impl Flow {
 }
 
 impl Caller {
-    fn new(caller: &config::Caller, metrics: &Metrics, before: Option<&Snapshot>) -> Self {
-        let same_name = |before: &&Arc<Self>| before.name == caller.name;
-        let before = before.and_then(|before| before.callers.iter().find(same_name));
+    fn new(caller: &config::Caller, metrics: &Metrics, before: Option<&Self>) -> Self {
         let rate_before = before.and_then(|before| before.rate.as_ref());
         let credentials = caller::credential_labels(caller).into_iter().map(|label| {
             let uses = metrics.for_caller_credential(caller.name.as_str(), &label);

@@ -1,6 +1,7 @@
 //! What one worker has for itself, beside the configuration in force.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -95,11 +96,15 @@ impl Worker {
 
 impl Current {
     fn new(snapshot: Arc<Snapshot>, log: Arc<AccessLog>, before: Option<&Self>) -> Self {
-        let before = before.map_or(&[][..], |before| &before.connectors);
-        let connectors = snapshot.apis.iter().map(|api| {
-            let before = before.iter().find(|before| before.name() == api.name());
-            Arc::new(Connector::succeeding(Arc::clone(api), before.map(|before| &**before)))
-        });
+        let before: HashMap<_, _> = before
+            .into_iter()
+            .flat_map(|before| &before.connectors)
+            .map(|connector| (connector.name(), &**connector))
+            .collect();
+        let connectors = snapshot
+            .apis
+            .iter()
+            .map(|api| Arc::new(Connector::succeeding(Arc::clone(api), before.get(api.name()).copied())));
         Self { connectors: connectors.collect(), snapshot, log }
     }
 

@@ -19,7 +19,7 @@ use governor::{
 
 use super::{
     keyed_hash::KeyedHash,
-    rate::{Limited, quota},
+    rate::{Limited, clock, quota},
 };
 use crate::{config::RateLimit, flow::claims::User, telemetry::Counter};
 
@@ -47,7 +47,7 @@ impl PerUser {
     /// A limiter that has seen nobody. Those who find no room are counted by `unlimited`.
     pub fn new(limit: RateLimit, unlimited: Counter) -> Self {
         let room = Room::new(PARTS, MOST_IN_PART, unlimited);
-        Self::with(limit, room, DefaultClock::default())
+        Self::with(limit, room, clock())
     }
 
     /// What a reload goes on with: `before` as it stands if its limit is this one, else a limiter that has seen nobody.

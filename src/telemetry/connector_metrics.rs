@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Histogram, IntGauge};
 
 use crate::flow::Reason;
 
-use super::{Direction, Metrics};
+use super::{Counter, Direction, Metrics, family::CounterFamily};
 
 /// Why a call was repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,18 +70,17 @@ impl Metrics {
     /// The metrics of one connector. Binding the same connector again goes on counting where it stood.
     pub fn for_connector(&self, connector: &str) -> ConnectorMetrics {
         let dropped =
-            |direction: Direction| self.claims_dropped.with_label_values(&[connector, direction.as_str()]);
+            |direction: Direction| self.claims_dropped.with_label_values([connector, direction.as_str()]);
         ConnectorMetrics {
             connector: connector.to_owned(),
-            answered: self.upstream_requests.with_label_values(&[connector, "none"]),
+            answered: self.upstream_requests.with_label_values([connector, "none"]),
             duration: self.upstream_duration.with_label_values(&[connector]),
             dropped_sent: dropped(Direction::Sent),
             dropped_received: dropped(Direction::Received),
-            retries: RetryCause::ALL
-                .map(|cause| self.retries.with_label_values(&[connector, cause.as_str()])),
+            retries: RetryCause::ALL.map(|cause| self.retries.with_label_values([connector, cause.as_str()])),
             retries_withheld: Withheld::ALL
-                .map(|cause| self.retries_withheld.with_label_values(&[connector, cause.as_str()])),
-            keep_alive_races: self.keep_alive_races.with_label_values(&[connector]),
+                .map(|cause| self.retries_withheld.with_label_values([connector, cause.as_str()])),
+            keep_alive_races: self.keep_alive_races.with_label_values([connector]),
             circuit_state: self.circuit_state.with_label_values(&[connector]),
             upstream_requests: self.upstream_requests.clone(),
             answer_repairs: self.answer_repairs.clone(),
@@ -93,16 +92,16 @@ impl Metrics {
 #[derive(Clone, Debug)]
 pub struct ConnectorMetrics {
     connector: String,
-    answered: IntCounter,
+    answered: Counter,
     duration: Histogram,
-    dropped_sent: IntCounter,
-    dropped_received: IntCounter,
-    retries: [IntCounter; RetryCause::ALL.len()],
-    retries_withheld: [IntCounter; Withheld::ALL.len()],
-    keep_alive_races: IntCounter,
+    dropped_sent: Counter,
+    dropped_received: Counter,
+    retries: [Counter; RetryCause::ALL.len()],
+    retries_withheld: [Counter; Withheld::ALL.len()],
+    keep_alive_races: Counter,
     circuit_state: IntGauge,
-    upstream_requests: IntCounterVec,
-    answer_repairs: IntCounterVec,
+    upstream_requests: CounterFamily,
+    answer_repairs: CounterFamily,
 }
 
 impl ConnectorMetrics {
@@ -112,7 +111,7 @@ impl ConnectorMetrics {
         match failure {
             None => self.answered.inc(),
             Some(reason) => {
-                self.upstream_requests.with_label_values(&[&self.connector, reason.as_str()]).inc();
+                self.upstream_requests.with_label_values([&self.connector, reason.as_str()]).inc();
             }
         }
     }
@@ -148,6 +147,6 @@ impl ConnectorMetrics {
 
     /// Counts a repair of the API's answer by its name.
     pub fn answer_repaired(&self, repair: &'static str) {
-        self.answer_repairs.with_label_values(&[self.connector.as_str(), repair]).inc();
+        self.answer_repairs.with_label_values([self.connector.as_str(), repair]).inc();
     }
 }

@@ -18,7 +18,7 @@ impl Metrics {
     /// Who still holds one of its counters counts into nothing.
     pub fn forget_unless(&self, named: &dyn Fn(&str, &str) -> bool) {
         for counters in self.counters_with_names() {
-            forget(counters, named);
+            counters.forget_unless(named);
         }
         for gauges in self.gauges_with_names() {
             forget(gauges, named);

@@ -2,14 +2,14 @@
 
 use std::{fmt, time::SystemTime};
 
-use prometheus::{
-    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
-};
+use prometheus::{Encoder, Histogram, HistogramVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::flow::{Blame, Step};
 
 use super::{
-    AccessEvent, DecisionLabel, Duplicate, Limit, Outcome, Unparsed, metric_table as table,
+    AccessEvent, Counter, DecisionLabel, Duplicate, Limit, Outcome, Unparsed,
+    family::CounterFamily,
+    metric_table as table,
     registry::{counters, gauges, histograms, register_process},
 };
 
@@ -23,31 +23,31 @@ pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 pub struct Metrics {
     registry: Registry,
     connections: IntGauge,
-    unparsed_requests: [IntCounter; Unparsed::ALL.len()],
-    requests: IntCounterVec,
+    unparsed_requests: [Counter; Unparsed::ALL.len()],
+    requests: CounterFamily,
     request_duration: HistogramVec,
     deadline_remaining: HistogramVec,
-    pub(super) upstream_requests: IntCounterVec,
+    pub(super) upstream_requests: CounterFamily,
     pub(super) upstream_duration: HistogramVec,
-    pub(super) retries: IntCounterVec,
-    pub(super) retries_withheld: IntCounterVec,
-    pub(super) keep_alive_races: IntCounterVec,
+    pub(super) retries: CounterFamily,
+    pub(super) retries_withheld: CounterFamily,
+    pub(super) keep_alive_races: CounterFamily,
     pub(super) circuit_state: IntGaugeVec,
-    duplicates: IntCounterVec,
-    users_unlimited: IntCounter,
-    fallback_decisions: IntCounterVec,
-    caller_failures: IntCounterVec,
-    credential_uses: IntCounterVec,
-    handshakes_failed: IntCounterVec,
+    duplicates: CounterFamily,
+    users_unlimited: Counter,
+    fallback_decisions: CounterFamily,
+    caller_failures: CounterFamily,
+    credential_uses: CounterFamily,
+    handshakes_failed: CounterFamily,
     certificates: IntGaugeVec,
-    pub(super) claims_dropped: IntCounterVec,
-    pub(super) answer_repairs: IntCounterVec,
-    rate_limited: [IntCounter; Limit::ALL.len()],
+    pub(super) claims_dropped: CounterFamily,
+    pub(super) answer_repairs: CounterFamily,
+    rate_limited: [Counter; Limit::ALL.len()],
     in_flight_hooks: IntGauge,
     config_reloaded: IntGauge,
     config_reload_time: IntGauge,
-    log_lines_dropped: IntCounter,
-    panics: IntCounter,
+    log_lines_dropped: Counter,
+    panics: Counter,
 }
 
 impl Metrics {
@@ -61,7 +61,7 @@ impl Metrics {
         register_process(&registry);
         Self {
             connections: gauges(&registry, &table::CONNECTIONS).with_label_values(NO_LABELS),
-            unparsed_requests: Unparsed::ALL.map(|fault| unparsed.with_label_values(&[fault.as_str()])),
+            unparsed_requests: Unparsed::ALL.map(|fault| unparsed.with_label_values([fault.as_str()])),
             requests: counters(&registry, &table::REQUESTS),
             request_duration: histograms(&registry, &table::REQUEST_DURATION),
             deadline_remaining: histograms(&registry, &table::DEADLINE_REMAINING),
@@ -72,7 +72,7 @@ impl Metrics {
             keep_alive_races: counters(&registry, &table::KEEP_ALIVE_RACES),
             circuit_state: gauges(&registry, &table::CIRCUIT_STATE),
             duplicates: counters(&registry, &table::DUPLICATES),
-            users_unlimited: counters(&registry, &table::USERS_UNLIMITED).with_label_values(NO_LABELS),
+            users_unlimited: counters(&registry, &table::USERS_UNLIMITED).with_label_values([]),
             fallback_decisions: counters(&registry, &table::FALLBACK_DECISIONS),
             caller_failures: counters(&registry, &table::CALLER_FAILURES),
             credential_uses: counters(&registry, &table::CREDENTIAL_USES),
@@ -80,14 +80,14 @@ impl Metrics {
             certificates: gauges(&registry, &table::CERTIFICATE_NOT_AFTER),
             claims_dropped: counters(&registry, &table::CLAIMS_DROPPED),
             answer_repairs: counters(&registry, &table::ANSWER_REPAIRS),
-            rate_limited: Limit::ALL.map(|limit| rate_limited.with_label_values(&[limit.as_str()])),
+            rate_limited: Limit::ALL.map(|limit| rate_limited.with_label_values([limit.as_str()])),
             in_flight_hooks: gauges(&registry, &table::IN_FLIGHT_HOOKS).with_label_values(NO_LABELS),
             config_reloaded: gauges(&registry, &table::CONFIG_LAST_RELOAD_SUCCESSFUL)
                 .with_label_values(NO_LABELS),
             config_reload_time: gauges(&registry, &table::CONFIG_LAST_RELOAD_SUCCESS)
                 .with_label_values(NO_LABELS),
-            log_lines_dropped: counters(&registry, &table::LOG_LINES_DROPPED).with_label_values(NO_LABELS),
-            panics: counters(&registry, &table::PANICS).with_label_values(NO_LABELS),
+            log_lines_dropped: counters(&registry, &table::LOG_LINES_DROPPED).with_label_values([]),
+            panics: counters(&registry, &table::PANICS).with_label_values([]),
             registry,
         }
     }
@@ -108,7 +108,7 @@ impl Metrics {
 
     /// Counts the uses of one credential of a caller; `credential` is an identifier, never the credential itself.
     pub fn for_caller_credential(&self, caller: &str, credential: &str) -> Counter {
-        Counter(self.credential_uses.with_label_values(&[caller, credential]))
+        self.credential_uses.with_label_values([caller, credential])
     }
 
     /// Counts a request that could not be read.
@@ -119,13 +119,13 @@ impl Metrics {
     /// Shows these reasons from the start, so that `rate()` sees the first failure.
     pub fn expect_failed_handshakes<const N: usize>(&self, reasons: [&'static str; N]) {
         for reason in reasons {
-            self.handshakes_failed.with_label_values(&[reason]);
+            self.handshakes_failed.with_label_values([reason]);
         }
     }
 
     /// Counts a TLS handshake on the hook port that failed; `reason` is one of a closed list.
     pub fn handshake_failed(&self, reason: &'static str) {
-        self.handshakes_failed.with_label_values(&[reason]).inc();
+        self.handshakes_failed.with_label_values([reason]).inc();
     }
 
     /// Shows when a certificate ends, in seconds since 1970.
@@ -146,7 +146,7 @@ impl Metrics {
 
     /// Counts the lines of the access log and diagnostics that were not written.
     pub fn log_lines_dropped(&self) -> Counter {
-        Counter(self.log_lines_dropped.clone())
+        self.log_lines_dropped.clone()
     }
 
     /// The configuration that its files hold is in force since `now`.
@@ -163,16 +163,16 @@ impl Metrics {
 
     /// Counts the panics that were caught.
     pub fn panics(&self) -> Counter {
-        Counter(self.panics.clone())
+        self.panics.clone()
     }
 
     /// Counts the hooks of users that could not be counted.
     pub fn users_unlimited(&self) -> Counter {
-        Counter(self.users_unlimited.clone())
+        self.users_unlimited.clone()
     }
 
     /// Those with a label whose values come from the configuration.
-    pub(super) fn counters_with_names(&self) -> [&IntCounterVec; 10] {
+    pub(super) fn counters_with_names(&self) -> [&CounterFamily; 10] {
         [
             &self.requests,
             &self.upstream_requests,
@@ -213,10 +213,10 @@ impl Metrics {
             .iter()
             .map(|&(decision, outcome)| {
                 let labels = [user_flow, step, decision.as_str(), outcome.as_str()];
-                ((decision, outcome), self.requests.with_label_values(&labels))
+                ((decision, outcome), self.requests.with_label_values(labels))
             })
             .collect();
-        let duplicates = |action| self.duplicates.with_label_values(&[user_flow, step, action]);
+        let duplicates = |action| self.duplicates.with_label_values([user_flow, step, action]);
         HookMetrics {
             user_flow: user_flow.to_owned(),
             step: step.to_owned(),
@@ -243,27 +243,6 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// A counter that is bound to its labels.
-#[derive(Clone, Debug)]
-pub struct Counter(IntCounter);
-
-impl Counter {
-    /// One more.
-    pub fn inc(&self) {
-        self.0.inc();
-    }
-
-    /// So many more.
-    pub fn inc_by(&self, count: u64) {
-        self.0.inc_by(count);
-    }
-
-    /// Where it stands.
-    pub fn get(&self) -> u64 {
-        self.0.get()
-    }
-}
-
 /// One more of what a gauge counts; dropping it ends that, also when the future that holds it is cancelled.
 #[derive(Debug)]
 pub struct OneMore<'m>(&'m IntGauge);
@@ -286,10 +265,10 @@ impl Drop for OneMore<'_> {
 pub struct HookMetrics {
     user_flow: String,
     step: String,
-    requests: Vec<(Ending, IntCounter)>,
-    joined: IntCounter,
-    replayed: IntCounter,
-    undetected: IntCounter,
+    requests: Vec<(Ending, Counter)>,
+    joined: Counter,
+    replayed: Counter,
+    undetected: Counter,
     duration: Histogram,
     deadline_remaining: Histogram,
     metrics: Metrics,
@@ -316,11 +295,11 @@ impl HookMetrics {
         let Some(reason) = event.reason else { return };
         if event.outcome == Outcome::Fallback {
             let labels = [&self.user_flow, &self.step, reason.as_str(), event.decision.as_str()];
-            self.metrics.fallback_decisions.with_label_values(&labels).inc();
+            self.metrics.fallback_decisions.with_label_values(labels).inc();
         }
         if reason.blame() == Blame::Caller {
             let label = event.credential_failure.unwrap_or(reason.as_str());
-            self.metrics.caller_failures.with_label_values(&[label]).inc();
+            self.metrics.caller_failures.with_label_values([label]).inc();
         }
         if let Some(limit) = Limit::of(reason) {
             self.metrics.rate_limited[limit as usize].inc();
@@ -338,7 +317,7 @@ impl HookMetrics {
             counter.inc();
         } else {
             let labels = [&self.user_flow, &self.step, decision.as_str(), outcome.as_str()];
-            self.metrics.requests.with_label_values(&labels).inc();
+            self.metrics.requests.with_label_values(labels).inc();
         }
     }
 }

@@ -1,13 +1,23 @@
 //! Making metrics of the table's rows, and registering them.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector};
+use std::collections::HashMap;
 
-use super::metric_table::{BUCKETS, MetricRow};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry,
+    core::{Collector, Desc},
+};
+
+use super::{
+    family::CounterFamily,
+    metric_table::{BUCKETS, MetricRow},
+};
 
 const WELL_FORMED: &str = "the table's names and labels are well-formed and each row is used once";
 
-pub(super) fn counters(registry: &Registry, row: &MetricRow) -> IntCounterVec {
-    registered(registry, IntCounterVec::new(Opts::new(row.name, row.help), row.labels))
+pub(super) fn counters(registry: &Registry, row: &MetricRow) -> CounterFamily {
+    let labels = row.labels.iter().map(|&label| label.to_owned()).collect();
+    let desc = Desc::new(row.name.to_owned(), row.help.to_owned(), labels, HashMap::new());
+    registered(registry, desc.map(CounterFamily::new))
 }
 
 pub(super) fn gauges(registry: &Registry, row: &MetricRow) -> IntGaugeVec {

@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::SystemTime,
@@ -11,6 +11,7 @@ use std::{
 
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
+    client::Resumption,
     crypto::aws_lc_rs,
     pki_types::ServerName,
     version::{TLS12, TLS13},
@@ -88,6 +89,9 @@ struct ClientIdentity {
 /// The wall clock.
 type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
+/// Sessions of an identity to resume: as many tickets as are kept of one server.
+const SESSIONS: usize = 8;
+
 const NOTHING_TOLD: usize = usize::MAX;
 
 impl ClientTls {
@@ -95,10 +99,10 @@ impl ClientTls {
     pub fn new(settings: &ClientSettings<'_>) -> Result<Self, TlsSetupError> {
         let name =
             ServerName::try_from(settings.server_name.to_owned()).map_err(|_| TlsSetupError::HostName)?;
-        let roots = Arc::new(match settings.roots {
-            Roots::Webpki => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-            Roots::File(pem) => roots::read(pem)?,
-        });
+        let roots = match settings.roots {
+            Roots::Webpki => webpki(),
+            Roots::File(pem) => Arc::new(roots::read(pem)?),
+        };
         let mut identities = Vec::with_capacity(settings.certificates.len().max(1));
         for KeyedCertificate { certificate, key } in settings.certificates {
             let identity = Identity::read(certificate, key)?;
@@ -168,6 +172,13 @@ impl ClientTls {
     }
 }
 
+/// Mozilla's authorities, one store for all connectors.
+fn webpki() -> Arc<RootCertStore> {
+    static STORE: LazyLock<Arc<RootCertStore>> =
+        LazyLock::new(|| Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }));
+    Arc::clone(&STORE)
+}
+
 impl ClientIdentity {
     fn new(
         roots: &Arc<RootCertStore>,
@@ -185,6 +196,8 @@ impl ClientIdentity {
             .with_root_certificates(Arc::clone(roots))
             .with_client_cert_resolver(Arc::new(shows));
         config.alpn_protocols = vec![ALPN.to_vec()];
+        // Its default makes room for 32 servers, and this one speaks with a single one.
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
         let validity = identity.map(Identity::validity);
         Ok(Self { validity, connector: TlsConnector::from(Arc::new(config)) })
     }

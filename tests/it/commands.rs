@@ -10,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::support::{
-    Client, ConfigText, PASSWORD,
+    CONNECTOR, Client, ConfigText, FLOW, PASSWORD,
     certificates::{Certificates, Files, Kind},
     claimgate,
 };
@@ -86,6 +86,23 @@ fn check_says_fine_or_every_problem_or_that_it_cannot_read() {
         assert_eq!((status, said.as_str()), (2, ""), "{name}");
         assert!(details.starts_with(&format!("error: {name} ")) && details.lines().count() == 1, "{details}");
     }
+}
+
+#[test]
+fn check_takes_thousands_of_connectors_and_user_flows() {
+    let text = good();
+    let (head, rest) = text.split_once("connectors:\n").expect("it has connectors");
+    let (connector, flow) = rest.split_once("user_flows:\n").expect("it has user flows");
+    let each = |text: &str, number: usize| {
+        text.replace(&format!("{CONNECTOR}:"), &format!("{CONNECTOR}{number}:"))
+            .replace(&format!("connector: {CONNECTOR}"), &format!("connector: {CONNECTOR}{number}"))
+            .replace(&format!("{FLOW}:"), &format!("{FLOW}{number}:"))
+    };
+    let many = |text: &str| (0..5_000).map(|number| each(text, number)).collect::<Vec<_>>().concat();
+    let directory = directory(&format!("{head}connectors:\n{}user_flows:\n{}", many(connector), many(flow)));
+    std::fs::write(directory.path().join("password"), "pw\n").unwrap();
+    let fine = (0, "c.yaml: fine\n".to_owned(), String::new());
+    assert_eq!(run(&directory, &["check", "--config", "c.yaml"]), fine);
 }
 
 #[test]

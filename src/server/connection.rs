@@ -1,6 +1,6 @@
 //! One connection of a caller.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::CONNECTION};
@@ -17,7 +17,7 @@ use super::{
     handshake,
     progress::{Ending, Phase, Progress},
     watched::{Watched, WatchedBody},
-    watcher::{Timeouts, overdue},
+    watcher::{Due, Timeouts, Watcher},
 };
 use crate::{
     gateway::{self, Client, Worker},
@@ -65,6 +65,9 @@ where
 
 /// Serves HTTP on a stream to its end.
 ///
+/// The state of HTTP, with its buffers some 24 KiB, is there only from the first byte of a request until the connection
+/// has been idle for a while. What it has read beyond the last request outlives it.
+///
 /// hyper's own timer for heads is off: it runs through idle times too, and is made anew for each head. The watcher
 /// bounds both, each by its own time-out.
 async fn serve<S>(stream: S, peer: Option<Arc<Peer>>, port: Port)
@@ -76,31 +79,55 @@ where
     let progress = Arc::new(Progress::new(ending));
     let _over = Over(&progress);
     let client = Arc::new(Client::new(peer));
-    let service = service_fn(|request| {
-        let asked = Asked { worker: Arc::clone(&worker), request: Some(request) };
-        answer(asked, Arc::clone(&client), Arc::clone(&progress))
-    });
-    let mut connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_buf_size(MAX_HEAD)
-        // Head and body in one `send`: cheaper for the kernel than two pieces, for answers this small.
-        .writev(false)
-        .serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&progress))), service);
-    let at = tokio::select! {
-        // The watcher must see the connection as it waits.
-        biased;
-        ended = &mut connection => {
-            if let Err(error) = ended {
-                ended_by_caller(&error, &worker);
-            }
-            return;
+    let mut stream = Watched::new(stream, Arc::clone(&progress));
+    let (mut watcher, timer) = Watcher::new(timeouts);
+    let mut timer = pin!(timer);
+    let at = loop {
+        let due = tokio::select! {
+            // The watcher must see the connection as it waits.
+            biased;
+            () = stream.speaks() => None,
+            due = watcher.due(&progress, timer.as_mut()) => Some(due),
+        };
+        match due {
+            None => {}
+            Some(Due::Rest) => continue,
+            Some(Due::End(at)) => break at,
         }
-        at = overdue(&progress, timeouts) => at,
+        let service = service_fn(|request| {
+            let asked = Asked { worker: Arc::clone(&worker), request: Some(request) };
+            answer(asked, Arc::clone(&client), Arc::clone(&progress))
+        });
+        // Boxed: a connection at rest shall not keep the place for it.
+        let mut connection = Box::new(
+            http1::Builder::new()
+                .header_read_timeout(None)
+                .max_buf_size(MAX_HEAD)
+                // Head and body in one `send`: cheaper for the kernel than two pieces, for answers this small.
+                .writev(false)
+                .serve_connection(TokioIo::new(stream), service),
+        );
+        let due = tokio::select! {
+            biased;
+            ended = &mut *connection => {
+                if let Err(error) = ended {
+                    ended_by_caller(&error, &worker);
+                }
+                return;
+            }
+            due = watcher.due(&progress, timer.as_mut()) => due,
+        };
+        let parts = connection.into_parts();
+        stream = parts.io.into_inner();
+        match due {
+            Due::Rest => stream.unread(parts.read_buf),
+            Due::End(at) => break at,
+        }
     };
     tracing::debug!(?at, "connection timed out");
     // Elsewhere an answer would be taken for that to the next request, or be stuck behind one that is not read.
     if at == Phase::Head {
-        let mut stream = connection.into_parts().io.into_inner().into_inner();
+        let mut stream = stream.into_inner();
         let said = async {
             stream.write_all(REQUEST_TIMEOUT).await?;
             stream.shutdown().await

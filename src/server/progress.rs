@@ -153,6 +153,11 @@ impl Progress {
         }
     }
 
+    /// Whether nothing has begun since the last answer left, and nothing of what came before it may still be read.
+    pub(super) fn is_at_rest(&self) -> bool {
+        matches!(self.phase(), Phase::Idle | Phase::Unknown) && self.bodies.load(Relaxed) == 0
+    }
+
     /// The connection has lived for `max_age`.
     pub(super) fn has_aged(&self) {
         self.aged.store(true, Relaxed);

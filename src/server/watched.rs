@@ -1,7 +1,9 @@
 //! A connection's stream and the bodies that come over it, which tell how far it is.
 
 use std::{
+    future::poll_fn,
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -13,20 +15,48 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::progress::Progress;
 
+/// Most that is read before there is an HTTP state to read it, in bytes: the whole of most hooks.
+const FIRST_READ: usize = 2048;
+
 /// A stream that tells when bytes have come and when all have left.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     stream: S,
+    /// What was read and comes before the rest of the stream; with nothing in it, the end of the stream was read.
+    early: Option<Bytes>,
     progress: Arc<Progress>,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, progress: Arc<Progress>) -> Self {
-        Self { stream, progress }
+        Self { stream, early: None, progress }
     }
 
     pub(super) fn into_inner(self) -> S {
         self.stream
+    }
+
+    /// Gives back what was read of it, to be read again.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.early = (!bytes.is_empty()).then_some(bytes);
+    }
+}
+
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Waits until there is something to be read, or the end; it is still there to be read then.
+    pub(super) async fn speaks(&mut self) {
+        poll_fn(|cx| self.poll_speaks(cx)).await;
+    }
+
+    fn poll_speaks(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.early.is_none() {
+            let mut bytes = [MaybeUninit::uninit(); FIRST_READ];
+            let mut buffer = ReadBuf::uninit(&mut bytes);
+            // A broken stream has ended: between two requests the HTTP library does the same for both.
+            let _ended = ready!(Pin::new(&mut *self).poll_read(cx, &mut buffer));
+            self.early = Some(Bytes::copy_from_slice(buffer.filled()));
+        }
+        Poll::Ready(())
     }
 }
 
@@ -36,6 +66,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(early) = &mut self.early {
+            let now = early.len().min(buffer.remaining());
+            buffer.put_slice(&early.split_to(now));
+            if now > 0 && early.is_empty() {
+                self.early = None;
+            }
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {

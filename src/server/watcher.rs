@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     hash::{BuildHasher as _, RandomState},
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -57,37 +57,61 @@ impl Timeouts {
     }
 }
 
-/// Completes when the connection was at one thing for too long, and says at what; lets it know when it has aged.
-///
-/// It must be polled whenever the connection is, and after it: it then sees what the connection is at while it waits. The
-/// timer is moved only to an earlier time, or when it went off too early; so one hook after the other on a kept
-/// connection never touches it.
-pub(super) async fn overdue(progress: &Progress, timeouts: Timeouts) -> Phase {
-    let begin = Instant::now();
-    let random = RandomState::new().hash_one(0);
-    let mut timer = pin!(sleep_until(begin + timeouts.first_byte));
-    let mut watcher =
-        Watcher { timeouts, seen: None, until: None, aged_at: Some(begin + timeouts.age(random)) };
-    poll_fn(|cx| watcher.poll(progress, timer.as_mut(), cx)).await
+/// How long a connection is idle before its HTTP state is taken down. Long enough that a busy one never pays for a new
+/// state, and short beside the minutes that callers keep an idle one.
+const RESTS_AFTER: Duration = Duration::from_secs(1);
+
+/// What the time that has passed calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It was at this for too long.
+    End(Phase),
+    /// It has been idle for a while. Said once for each idle time.
+    Rest,
 }
 
-struct Watcher {
+/// Watches how long a connection is at what; lets it know when it has aged.
+///
+/// The timer is moved only to an earlier time, or when it went off too early; so one hook after the other on a kept
+/// connection never touches it but once in [`RESTS_AFTER`].
+pub(super) struct Watcher {
     timeouts: Timeouts,
     seen: Option<(Phase, u32)>,
     /// When what was seen last has lasted too long.
     until: Option<Instant>,
+    rests_at: Option<Instant>,
     aged_at: Option<Instant>,
 }
 
 impl Watcher {
-    fn poll(&mut self, progress: &Progress, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Phase> {
+    /// One for a connection that begins, and its timer.
+    pub(super) fn new(timeouts: Timeouts) -> (Self, Sleep) {
+        let begin = Instant::now();
+        let aged_at = Some(begin + timeouts.age(RandomState::new().hash_one(0)));
+        (
+            Self { timeouts, seen: None, until: None, rests_at: None, aged_at },
+            sleep_until(begin + timeouts.first_byte),
+        )
+    }
+
+    /// Completes when something is due.
+    ///
+    /// It must be polled whenever the connection is, and after it: it then sees what the connection is at while it waits.
+    pub(super) async fn due(&mut self, progress: &Progress, mut timer: Pin<&mut Sleep>) -> Due {
+        poll_fn(|cx| self.poll(progress, timer.as_mut(), cx)).await
+    }
+
+    fn poll(&mut self, progress: &Progress, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Due> {
         let now_at = progress.now();
         if self.seen != Some(now_at) {
+            let now = Instant::now();
             self.seen = Some(now_at);
-            self.until = self.timeouts.of(now_at.0).map(|timeout| Instant::now() + timeout);
+            self.until = self.timeouts.of(now_at.0).map(|timeout| now + timeout);
+            self.rests_at = matches!(now_at.0, Phase::Idle | Phase::Unknown).then(|| now + RESTS_AFTER);
         }
         loop {
-            let Some(next) = self.until.into_iter().chain(self.aged_at).min() else { return Poll::Pending };
+            let next = self.until.into_iter().chain(self.rests_at).chain(self.aged_at).min();
+            let Some(next) = next else { return Poll::Pending };
             if next < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(next);
             }
@@ -98,7 +122,15 @@ impl Watcher {
                 progress.has_aged();
             }
             if self.until.is_some_and(|until| until <= now) {
-                return Poll::Ready(now_at.0);
+                return Poll::Ready(Due::End(now_at.0));
+            }
+            if self.rests_at.is_some_and(|rests_at| rests_at <= now) {
+                let rests = progress.is_at_rest();
+                // The rest of a refused body may still come.
+                self.rests_at = (!rests).then(|| now + RESTS_AFTER);
+                if rests {
+                    return Poll::Ready(Due::Rest);
+                }
             }
         }
     }
@@ -106,7 +138,7 @@ impl Watcher {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, task::Waker};
+    use std::{pin::pin, sync::Arc, task::Waker};
 
     use super::*;
 
@@ -122,22 +154,49 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn hook_after_hook_leaves_the_timer_alone_until_it_goes_off() {
-        let (progress, timeouts) = (Progress::new(Arc::default()), timeouts());
-        let mut timer = pin!(sleep_until(Instant::now() + timeouts.first_byte));
-        let armed = timer.deadline();
-        let mut watcher = Watcher { timeouts, seen: None, until: None, aged_at: None };
+    async fn hook_after_hook_leaves_the_timer_alone_but_for_once_or_twice_a_second() {
+        let progress = Progress::new(Arc::default());
+        let (mut watcher, timer) = Watcher::new(timeouts());
+        let mut timer = pin!(timer);
         let mut cx = Context::from_waker(Waker::noop());
-        let mut poll = |timer: Pin<&mut Sleep>| watcher.poll(&progress, timer, &mut cx);
+        let mut moved = 0;
         for step in [Progress::heard, Progress::asked, Progress::answered, Progress::written].repeat(500) {
             step(&progress);
-            assert_eq!(poll(timer.as_mut()), Poll::Pending);
+            let armed = timer.deadline();
+            assert_eq!(watcher.poll(&progress, timer.as_mut(), &mut cx), Poll::Pending);
+            moved += usize::from(timer.deadline() != armed);
             tokio::time::advance(Duration::from_millis(2)).await;
         }
-        assert_eq!(timer.deadline(), armed, "500 hooks in 4 s");
-        tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(poll(timer.as_mut()), Poll::Pending);
-        assert!(timer.deadline() > armed, "it went off too early");
+        assert!((4..=8).contains(&moved), "{moved} times for 500 hooks in 4 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_time_has_one_rest_after_a_second_and_none_while_a_body_may_still_be_read() {
+        let progress = Progress::new(Arc::default());
+        let (mut watcher, timer) = Watcher::new(timeouts());
+        let mut timer = pin!(timer);
+        for body in [false, true] {
+            progress.asked();
+            if body {
+                progress.body_began();
+            }
+            progress.known();
+            progress.answered();
+            progress.written();
+            let begin = Instant::now();
+            if body {
+                let early =
+                    tokio::time::timeout(Duration::from_secs(5), watcher.due(&progress, timer.as_mut()));
+                assert!(early.await.is_err(), "the body is still to be read");
+                progress.body_ended(true);
+            }
+            assert_eq!(watcher.due(&progress, timer.as_mut()).await, Due::Rest);
+            assert_eq!(begin.elapsed().as_secs(), if body { 6 } else { 1 });
+            if !body {
+                assert_eq!(watcher.due(&progress, timer.as_mut()).await, Due::End(Phase::Idle));
+                assert_eq!(begin.elapsed().as_secs(), 120, "from the answer on, not from the rest");
+            }
+        }
     }
 
     #[test]

@@ -114,8 +114,9 @@ fn work(
         while let Some((stream, place)) = connections.recv().await {
             match tokio::net::TcpStream::from_std(stream) {
                 Ok(stream) => {
-                    let serving =
-                        guarded(serve_accepted(stream, port.clone()), port.worker.metrics().panics());
+                    // Boxed: each future that it is handed through would keep the place for it twice.
+                    let serving = Box::pin(serve_accepted(stream, port.clone()));
+                    let serving = guarded(serving, port.worker.metrics().panics());
                     let held = (place, alive.clone());
                     tokio::spawn(async move {
                         serving.await;

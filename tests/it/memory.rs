@@ -1,8 +1,10 @@
-//! What a hook holds while it waits for its API.
+//! What a hook holds while it waits for its API, and a connection while it waits for a hook.
 
 use std::{fs, thread, time::Duration};
 
-use super::support::{CALLER, ConfigText, FLOW, Gateway, PASSWORD, Play, STEPS, ScriptedApi, wait_until};
+use super::support::{
+    CALLER, ConfigText, FLOW, Gateway, PASSWORD, Play, STEPS, ScriptedApi, client::Connection, wait_until,
+};
 
 const HOOKS: usize = 64;
 /// So many send each hook, where it is the same.
@@ -63,4 +65,36 @@ fn nor_does_one_that_waits_for_the_answer_to_an_earlier_one() {
             && (gateway.metric("claimgate_in_flight_hooks") - bodies).abs() < 0.5
     });
     assert!(each < 200, "{each} KiB");
+}
+
+/// What each of so many connections makes the gateway grow by, in KiB, once it is at rest.
+fn each_grows_by(gateway: &Gateway, kept: &mut Vec<Connection>, after: impl Fn(&mut Connection)) -> usize {
+    const CONNECTIONS: usize = 400;
+    let before = resident(gateway);
+    for _ in 0..CONNECTIONS {
+        let mut connection = gateway.client().connect();
+        after(&mut connection);
+        kept.push(connection);
+    }
+    // A second of being idle, and time to spare.
+    thread::sleep(Duration::from_secs(3));
+    resident(gateway).saturating_sub(before) / CONNECTIONS
+}
+
+/// The allocator may keep what is given back to it. So the second half is looked at, which must find its room there.
+#[test]
+fn a_connection_at_rest_gives_back_what_its_hook_needed() {
+    let api = ScriptedApi::start(Play::continue_());
+    let text = ConfigText::new(&api.url("/")).listen("first_byte_timeout: 1m").text();
+    let gateway = Gateway::start_with_arguments(&text, &["--workers", "1"]);
+    let mut kept = Vec::new();
+    let hook = |connection: &mut Connection| {
+        let hook = gateway.client().post_hook(FLOW, STEPS[1], r#"{"email":"jane@fabrikam.com"}"#);
+        assert_eq!(hook.basic(CALLER, PASSWORD).send_on(connection).status, 200);
+    };
+    let silent = each_grows_by(&gateway, &mut kept, |_| {});
+    let halves = [(); 2].map(|()| each_grows_by(&gateway, &mut kept, hook));
+    println!("KiB for each connection: {silent} silent, {halves:?} after a hook");
+    assert!(silent <= 10 && halves[1] <= 10, "{silent} KiB silent, {halves:?} KiB after a hook");
+    kept.iter_mut().for_each(hook);
 }

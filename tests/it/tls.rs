@@ -3,6 +3,7 @@
 mod clients;
 mod handshakes;
 mod reload;
+mod rest;
 mod scan;
 
 use std::{path::Path, process::Command};

@@ -19,6 +19,8 @@ use crate::{
     telemetry::{LogFormat, LogWriter, Metrics},
 };
 
+mod rest;
+
 const CONFIG: &str = r#"
 listen: { address: "127.0.0.1:0", first_byte_timeout: 5s, head_timeout: 10s, write_timeout: 20s, idle_timeout: 2m }
 callers:

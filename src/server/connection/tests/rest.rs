@@ -1,5 +1,7 @@
 //! A connection at rest, which has no HTTP state: nobody can tell by what it answers, or when.
 
+use std::task::ready;
+
 use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -94,6 +96,57 @@ async fn who_hangs_up_ends_it_at_once() {
         // With the beginning of another.
         client.write_all(&[REQUEST, &REQUEST[..begun]].concat()).await.unwrap();
         answer(&mut client).await;
+        sleep(pause).await;
+        let gone = Instant::now();
+        drop(client);
+        timeout(seconds(600), task).await.expect("it ends").unwrap();
+        assert!(gone.elapsed() <= MILLISECOND, "{:?} after {pause:?}", gone.elapsed());
+    }
+}
+
+/// A stream whose end is an error, said once, as a reset is.
+struct Reset {
+    stream: DuplexStream,
+    said: bool,
+}
+
+impl AsyncRead for Reset {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.said {
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        self.said = buffer.filled().len() == before;
+        Poll::Ready(if self.said { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) })
+    }
+}
+
+impl AsyncWrite for Reset {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_ends_it_at_once() {
+    let port = port("idle_timeout: 2m");
+    for pause in [seconds(0), seconds(3)] {
+        let (mut client, stream) = duplex(4096);
+        let task = tokio::spawn(serve(Reset { stream, said: false }, None, port.clone()));
+        ask(&mut client).await;
         sleep(pause).await;
         let gone = Instant::now();
         drop(client);

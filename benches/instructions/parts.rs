@@ -165,11 +165,12 @@ pub(crate) fn call() -> Part {
         request_id: "11c97363410a59190000000000000000",
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         tracestate: None,
-        idempotency_key: IdempotencyKey::random(),
+        idempotency_key: IdempotencyKey::fresh(),
     };
     after_the_first(move || {
-        let deadline = Instant::now() + Duration::from_secs(4);
-        let ask = Ask { claims: black_box(&sent), step: STEP, correlation, deadline };
+        let now = Instant::now();
+        let deadline = now + Duration::from_secs(4);
+        let ask = Ask { claims: black_box(&sent), step: STEP, correlation, now, deadline };
         let decided = runtime.block_on(connector.call(ask));
         assert!(decided.decision.is_ok());
         assert_eq!(api.seen().connections, 1, "it was kept");

@@ -14,7 +14,7 @@ use crate::connector::IdempotencyKey;
 /// What a hook is known by: a keyed hash, so that nothing can be learned from it and nobody can make two collide.
 pub(super) type Hash = [u8; 16];
 
-/// Finds the place of a [`Hash`] in a map by its own first bytes, which nobody can choose: to hash it once more would make
+/// Finds the place of a hash in a map by its own first bytes, which nobody can choose: to hash it once more would make
 /// it no better.
 #[derive(Default)]
 struct FirstBytes(u64);

@@ -100,8 +100,7 @@ pub(crate) fn bodies() -> Part {
         goals: vec![Goal::at_most("linear: no point further from the line", furthest, 10.0, "%")],
         notes: vec![format!(
             "The line of least squares: {} instructions, and {:.2} for each byte; with `duplicate_window: 0s` {:.2}. The \
-             difference is the hash under which a hook is remembered (HMAC-SHA256); the processor that callgrind plays has \
-             no instructions for it, others have.",
+             difference is the hash under which a hook is remembered.",
             grouped(remembered.whole(0.0)),
             remembered.slope / 1024.0,
             forgotten.slope / 1024.0

@@ -1,8 +1,11 @@
 //! The request to an API: a closed set of headers and the selected claims, in one buffer.
 
-use std::sync::{
-    LazyLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -37,13 +40,15 @@ pub struct Correlation<'a> {
 pub struct IdempotencyKey(u128);
 
 impl IdempotencyKey {
-    /// One that was never used before: a counter under the process's own key, for drawing 128 bits from the system's source
-    /// takes ten times as long.
+    /// One that was never used before: a counter under the process's own key, for to draw 128 bits from the system's source
+    /// takes far longer. The time is in it because a machine may be set back to an earlier moment, or doubled, with all that
+    /// the process knows.
     pub fn fresh() -> Self {
         static KEY: LazyLock<KeyedHash> = LazyLock::new(KeyedHash::new);
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(u128::from_le_bytes(KEY.of(&[&number.to_le_bytes()])))
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(u128::from_le_bytes(KEY.of(&[&number.to_le_bytes(), &time.as_nanos().to_le_bytes()])))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A connection's stream and the bodies that come over it, which tell how far it is.
 
 use std::{
+    fmt,
     future::poll_fn,
     io,
     mem::MaybeUninit,
@@ -19,7 +20,6 @@ use super::progress::Progress;
 const FIRST_READ: usize = 2048;
 
 /// A stream that tells when bytes have come and when all have left.
-#[derive(Debug)]
 pub(super) struct Watched<S> {
     stream: S,
     /// What was read and comes before the rest of the stream; with nothing in it, the end of the stream was read.
@@ -39,6 +39,13 @@ impl<S> Watched<S> {
     /// Gives back what was read of it, to be read again.
     pub(super) fn unread(&mut self, bytes: Bytes) {
         self.early = (!bytes.is_empty()).then_some(bytes);
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Watched<S> {
+    /// Without what was read: credentials and claims.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("stream", &self.stream).finish_non_exhaustive()
     }
 }
 

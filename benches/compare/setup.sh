@@ -50,11 +50,15 @@ install_what_is_missing() {
     die "missing: ${missing[*]} (packages of Debian and Ubuntu; node must be 20.18 or newer). Install them, or leave out an entry with --entries"
 }
 
-# Builds a target and prints the path of its program: cargo's arguments.
+# Builds a target and prints the path of its program: the target's name, cargo's arguments.
+# A bench brings claimgate with it, and cargo tells of the two in the order in which they happened to be ready.
 built() {
-  local lines
+  local name=$1 lines program
+  shift
   lines=$(cd "$ROOT" && cargo "$@" --locked --message-format json) || die "cargo $1 failed"
-  sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$lines" | tail -1
+  program=$(sed -n '/"target":{[^}]*"name":"'"$name"'"/s/.*"executable":"\([^"]*\)".*/\1/p' <<<"$lines")
+  [[ -x $program ]] || die "cargo $1 built no program $name, or more than one: $program"
+  echo "$program"
 }
 
 free_port() {
@@ -74,11 +78,11 @@ set_up() {
   claimgate=${CLAIMGATE_BIN:-}
   if wanted claimgate && [[ -z $claimgate ]]; then
     echo "building claimgate" >&2
-    claimgate=$(built build --profile "$profile" --bin claimgate)
+    claimgate=$(built claimgate build --profile "$profile" --bin claimgate)
   fi
   if [[ -z $api ]]; then
     echo "building the API" >&2
-    api=$(built bench --no-run --profile "$profile" --bench compare_api)
+    api=$(built compare_api bench --no-run --profile "$profile" --bench compare_api)
   fi
   if wanted node; then
     mkdir -p "$scratch/node"

@@ -9,6 +9,7 @@ use tower::service_fn;
 use super::{
     Correlation, Decided,
     attempt::{self, Line},
+    batch,
     call::{self, Call, Policies},
     circuit::Circuit,
     report::Reporter,
@@ -57,8 +58,6 @@ pub struct Ask<'a> {
     pub step: Step,
     /// What ties it to its hook.
     pub correlation: Correlation<'a>,
-    /// What time it is.
-    pub now: Instant,
     /// When the hook must be answered.
     pub deadline: Instant,
 }
@@ -184,9 +183,12 @@ impl Connector {
     /// whoever keeps it may go. Boxed where it is made: its state is large, and is handed on.
     pub fn call(self: &Arc<Self>, ask: Ask<'_>) -> impl Future<Output = Decided> + Send + Unpin + use<> {
         let request = Bytes::from(self.api.head.request(ask.claims, ask.correlation));
-        let call = Call { request, step: ask.step, fresh: false, now: Some(ask.now), deadline: ask.deadline };
+        let Ask { step, deadline, .. } = ask;
         let connector = Arc::clone(self);
         Box::pin(async move {
+            batch::after_the_others().await;
+            // Not before: until now the API was not asked.
+            let call = Call { request, step, fresh: false, now: Some(Instant::now()), deadline };
             let line = connector.line();
             let attempt = service_fn(|attempt| line.attempt(attempt));
             call::through(connector.api.policies(), attempt, call).await.into()

@@ -7,6 +7,7 @@
 
 mod api;
 mod attempt;
+mod batch;
 mod call;
 mod circuit;
 pub mod normalize;

@@ -156,10 +156,8 @@ impl<'a> Account<'a> {
     }
 
     /// The API is called, from now on.
-    pub(super) fn calls(&mut self) -> Instant {
-        let now = Instant::now();
-        self.calling = Some(now);
-        now
+    pub(super) fn calls(&mut self) {
+        self.calling = Some(Instant::now());
     }
 
     pub(super) fn decided(&mut self, decided: &Decided) {

@@ -124,9 +124,9 @@ where
     account.selected(connector, &sent);
 
     // Ask the API, and make a decision of what it says.
-    let now = account.calls();
+    account.calls();
     let correlation = account.correlation(first.key());
-    let ask = Ask { claims: &sent.claims, step: hook.step, correlation, now, deadline };
+    let ask = Ask { claims: &sent.claims, step: hook.step, correlation, deadline };
     let call = connector.call(ask);
     // What came is no longer needed, and may be several times as large as what waits for the API.
     drop(sent);

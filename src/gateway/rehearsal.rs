@@ -70,9 +70,9 @@ impl Rehearsal<'_> {
 
     /// Calls the API, under its policies and the deadline of the user flow.
     pub fn call(&self, claims: &Claims) -> impl Future<Output = Decided> + use<> {
-        let now = Instant::now();
         let (step, correlation) = (self.hook.step, self.correlation());
-        self.connector.call(Ask { claims, step, correlation, now, deadline: now + self.flow.answer_within })
+        let deadline = Instant::now() + self.flow.answer_within;
+        self.connector.call(Ask { claims, step, correlation, deadline })
     }
 
     /// What an answer means at this step.

@@ -10,6 +10,7 @@ mod attempt;
 mod batch;
 mod call;
 mod circuit;
+mod idempotency_key;
 pub mod normalize;
 mod outcome;
 mod report;
@@ -17,5 +18,6 @@ mod request;
 mod retry;
 
 pub use api::{Api, Ask, Connector, Sent};
+pub use idempotency_key::IdempotencyKey;
 pub use outcome::{Decided, Facts, Notes};
-pub use request::{Correlation, IdempotencyKey};
+pub use request::Correlation;

@@ -1,21 +1,13 @@
 //! The request to an API: a closed set of headers and the selected claims, in one buffer.
 
-use std::{
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::SystemTime,
-};
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use zeroize::Zeroizing;
 
+use super::IdempotencyKey;
 use crate::{
     config::{self, Secret},
     flow::Claims,
-    limits::KeyedHash,
 };
 
 /// Everything but the unreserved characters (RFC 3986 section 2.3), so that a key with `+`, `/` or `=` arrives whole.
@@ -32,24 +24,6 @@ pub struct Correlation<'a> {
     pub tracestate: Option<&'a str>,
     /// The same for every call that this hook leads to.
     pub idempotency_key: IdempotencyKey,
-}
-
-/// Tells an API that it has seen a call before (Internet-Draft "The Idempotency-Key HTTP Header Field"): 128 bits that no
-/// other hook of any process has, and that say nothing about the hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdempotencyKey(u128);
-
-impl IdempotencyKey {
-    /// One that was never used before: a counter under the process's own key, for to draw 128 bits from the system's source
-    /// takes far longer. The time is in it because a machine may be set back to an earlier moment, or doubled, with all that
-    /// the process knows.
-    pub fn fresh() -> Self {
-        static KEY: LazyLock<KeyedHash> = LazyLock::new(KeyedHash::new);
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self(u128::from_le_bytes(KEY.of(&[&number.to_le_bytes(), &time.as_nanos().to_le_bytes()])))
-    }
 }
 
 /// The part of the head that is the same for every call of a connector, credentials included.
@@ -134,7 +108,7 @@ impl RequestHead {
         let mut request = Vec::with_capacity(self.0.len() + ROOM_FOR_THE_REST + body.len());
         request.extend_from_slice(&self.0);
         push(&mut request, &["X-Request-ID: ", correlation.request_id, "\r\nIdempotency-Key: \""]);
-        push_hex(&mut request, correlation.idempotency_key.0);
+        push_hex(&mut request, correlation.idempotency_key.to_bytes());
         request.extend_from_slice(b"\"\r\n");
         if let Some(traceparent) = correlation.traceparent {
             push(&mut request, &["traceparent: ", traceparent, "\r\n"]);
@@ -156,10 +130,10 @@ impl std::fmt::Debug for RequestHead {
 }
 
 /// 32 digits.
-fn push_hex(out: &mut Vec<u8>, number: u128) {
+fn push_hex<const N: usize>(out: &mut Vec<u8>, bytes: [u8; N]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |byte: u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-    out.extend_from_slice(number.to_be_bytes().map(digit).as_flattened());
+    out.extend_from_slice(bytes.map(digit).as_flattened());
 }
 
 fn push(out: &mut Vec<u8>, pieces: &[&str]) {
@@ -177,7 +151,9 @@ mod tests {
         request_id: "r-1",
         traceparent: None,
         tracestate: None,
-        idempotency_key: IdempotencyKey(0x0123_4567_89ab_cdef_0000_0000_0000_0abc),
+        idempotency_key: IdempotencyKey::from_bytes(
+            0x0123_4567_89ab_cdef_0000_0000_0000_0abc_u128.to_be_bytes(),
+        ),
     };
 
     fn request(connector: &config::Connector, correlation: Correlation<'_>) -> String {

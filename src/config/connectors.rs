@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, time::Duration};
 
-use crate::flow::{Selection, claims::ClaimName};
+use crate::flow::{
+    Selection,
+    claims::{ClaimName, DistinctClaims},
+};
 
 use super::{
     Pem, Secrets,
@@ -156,12 +159,12 @@ fn plain_text<'t>(cx: &mut Context<'t>, fields: &Fields<'t>, endpoint: Option<&E
 
 fn claims<'t>(cx: &mut Context<'t>, fields: &Fields<'t>, key: &str) -> Option<Vec<ClaimName>> {
     let entry = fields.get(cx, key)?;
-    let mut names: Vec<ClaimName> = Vec::new();
+    let mut names = DistinctClaims::default();
     for entry in cx.list(&entry)? {
         let parse =
             |text: &str| ClaimName::parse(text).map_err(|why| Wrong::new(format!("{}: {why}", quoted(text))));
         let Some(name) = cx.parsed(&entry, parse) else { continue };
-        if let Some(other) = names.iter().find(|other| other.is_same_claim(&name)) {
+        if let Err((name, other)) = names.push(name) {
             let (name, other) = (quoted(name.as_str()), quoted(other.as_str()));
             let wrong = if name == other {
                 Wrong::new(format!("{name} stands here twice"))
@@ -169,11 +172,9 @@ fn claims<'t>(cx: &mut Context<'t>, fields: &Fields<'t>, key: &str) -> Option<Ve
                 Wrong::new(format!("{name} is the same claim as {other}")).help("keep one of them")
             };
             cx.wrong_value(&entry, wrong);
-            continue;
         }
-        names.push(name);
     }
-    Some(names)
+    Some(names.into_names())
 }
 
 fn connect_timeout<'t>(

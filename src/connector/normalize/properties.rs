@@ -14,7 +14,7 @@ use super::{
 use crate::flow::{
     Given, Selection,
     claims::{
-        ClaimName,
+        ClaimName, DistinctClaims,
         generated::{self, Message, careless_message, message, written},
         law::{is_json, pairs},
     },
@@ -225,12 +225,11 @@ fn status() -> impl Strategy<Value = u16> {
 fn connectors() -> impl Strategy<Value = (Connector, Vec<ClaimName>)> {
     (vec(generated::name(), 0..6), prop::bool::weighted(0.2), any::<bool>()).prop_map(
         |(names, strict, lenient)| {
-            let mut listed: Vec<ClaimName> = Vec::new();
+            let mut listed = DistinctClaims::default();
             for name in names.iter().filter_map(|name| ClaimName::parse(name).ok()) {
-                if !listed.iter().any(|other| other.is_same_claim(&name)) {
-                    listed.push(name);
-                }
+                let _same_claim = listed.push(name);
             }
+            let listed = listed.into_names();
             let missing_action = if lenient { MissingAction::Continue } else { MissingAction::Fail };
             let claims_to_receive = Selection::to_receive(&listed);
             (Connector { claims_to_receive, strict, missing_action, ..connector() }, listed)

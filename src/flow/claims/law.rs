@@ -8,7 +8,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{ClaimName, MAX_DEPTH, Member, ObjectError, Selection, names_subject, object, user};
+use super::{
+    ClaimName, DistinctClaims, MAX_DEPTH, Member, ObjectError, Selection, names_subject, object, user,
+};
 use crate::flow::Claims;
 
 /// The first byte says whether these are claims of an answer (1) and whether `ui_locales` is sent (2); then comes a line
@@ -18,9 +20,10 @@ pub fn filter(data: &[u8]) {
     let Some((list, message)) = text.split_once('\n') else { return };
     let options = list.bytes().next().unwrap_or_default();
     let mut listed: Vec<ClaimName> = Vec::new();
+    let mut distinct = DistinctClaims::default();
     for name in list.split(',').skip(1).filter_map(|name| ClaimName::parse(name).ok()) {
         let known = listed.iter().any(|other| is_same_claim(other.as_str(), name.as_str()));
-        assert_eq!(known, listed.iter().any(|other| other.is_same_claim(&name)), "{listed:?} {name}");
+        assert_eq!(known, distinct.push(name.clone()).is_err(), "{listed:?} {name}");
         if !known {
             listed.push(name);
         }

@@ -4,6 +4,7 @@
 //! message, [`Selection::apply`] copies the selected ones byte for byte. So a number keeps every digit, and what was
 //! not selected has no path to the other side.
 
+mod distinct;
 #[cfg(test)]
 pub(crate) mod generated;
 #[cfg(any(test, fuzzing))]
@@ -16,6 +17,7 @@ mod properties;
 mod selection;
 mod subject;
 
+pub use distinct::DistinctClaims;
 pub use name::{ClaimName, ClaimNameError, reserved_key};
 pub use object::{MAX_DEPTH, Member, ObjectError};
 pub use selection::{Match, Selected, Selection, Verdict};

@@ -1,9 +1,11 @@
 //! `callers`: who may call.
 
-use std::{cell::Cell, num::NonZeroU32};
+use std::{cell::Cell, collections::HashMap, num::NonZeroU32};
+
+use http::HeaderName;
 
 use super::{
-    Secrets,
+    Secrets, Thumbprint,
     credentials::{self, Use},
     fields::{Context, Entry, Fields},
     keys::{self, Kind},
@@ -22,29 +24,79 @@ pub(super) struct ReadCaller<'t> {
     /// Where its certificates are written.
     pub(super) certificate: Option<Entry<'t>>,
     credentials: Vec<(Entry<'t>, Credential)>,
+    /// Those that another caller has too: the position in `credentials`, and a number that stands for the credential.
+    shared: Vec<(usize, usize)>,
 }
 
 /// `callers`
 pub(super) fn callers<'t>(cx: &mut Context<'t>, entry: &Entry<'t>) -> Option<Vec<ReadCaller<'t>>> {
     let named = cx.named(entry)?;
-    Some(named.into_iter().map(|(name, entry)| caller(cx, name, &entry)).collect())
+    let mut callers: Vec<_> = named.into_iter().map(|(name, entry)| caller(cx, name, &entry)).collect();
+    // Where secrets are skipped all are alike.
+    if cx.secrets == Secrets::Load {
+        let shared = shared(&callers);
+        callers.iter_mut().zip(shared).for_each(|(caller, shared)| caller.shared = shared);
+    }
+    Some(callers)
+}
+
+/// [`ReadCaller::shared`] of each: found once for all user flows, which may be as many as the credentials.
+fn shared(callers: &[ReadCaller<'_>]) -> Vec<Vec<(usize, usize)>> {
+    /// The first caller with a credential, and whether there is a second one.
+    struct Holders {
+        number: usize,
+        first: usize,
+        several: bool,
+    }
+    let mut all: HashMap<Same<'_>, Holders> = HashMap::new();
+    for (caller, read) in callers.iter().enumerate() {
+        for (_, credential) in &read.credentials {
+            let number = all.len();
+            let holders =
+                all.entry(credential.same()).or_insert(Holders { number, first: caller, several: false });
+            holders.several |= holders.first != caller;
+        }
+    }
+    let shared = |credential: &Credential| {
+        all.get(&credential.same()).filter(|holders| holders.several).map(|holders| holders.number)
+    };
+    let of_caller = |read: &ReadCaller<'_>| {
+        let credentials = read.credentials.iter().enumerate();
+        credentials.filter_map(|(position, (_, credential))| Some((position, shared(credential)?))).collect()
+    };
+    callers.iter().map(of_caller).collect()
 }
 
 /// Reports a credential that two callers of one user flow share: the second caller could never be recognised.
-pub(super) fn shared_credentials<'t>(cx: &mut Context<'t>, flow: &Name, callers: &[&ReadCaller<'t>]) {
-    if cx.secrets == Secrets::Skip {
+///
+/// `most` counts down with each report. All else that is wrong with a file is at most as much as the file is long; this
+/// grows with credentials times user flows.
+pub(super) fn shared_credentials<'t>(
+    cx: &mut Context<'t>,
+    flow: &Name,
+    callers: &[&ReadCaller<'t>],
+    most: &Cell<usize>,
+) {
+    let sharing: Vec<_> = callers.iter().filter(|caller| !caller.shared.is_empty()).collect();
+    if sharing.len() < 2 || most.get() == 0 {
         return;
     }
-    for (index, second) in callers.iter().enumerate() {
-        for (entry, credential) in &second.credentials {
-            if let Some(first) = callers[..index].iter().find(|first| first.has(credential)) {
-                let (first, flow) = (quoted(first.name.as_str()), quoted(flow.as_str()));
-                let wrong = Wrong::new(format!(
-                    "caller {first} has the same credential, and user flow {flow} names both"
-                ))
-                .help("the second one could never be recognised; give each caller its own");
-                cx.wrong_key(entry, wrong);
+    let mut first_with = HashMap::new();
+    for (index, second) in sharing.iter().enumerate() {
+        for &(position, number) in &second.shared {
+            let first = *first_with.entry(number).or_insert(index);
+            if first == index {
+                continue;
             }
+            let Some(left) = most.get().checked_sub(1) else { return };
+            most.set(left);
+            let (first, flow) = (quoted(sharing[first].name.as_str()), quoted(flow.as_str()));
+            let wrong = Wrong::new(format!(
+                "caller {first} has the same credential, and user flow {flow} names both"
+            ))
+            .help("the second one could never be recognised; give each caller its own");
+            let (entry, _) = &second.credentials[position];
+            cx.wrong_key(entry, wrong);
         }
     }
 }
@@ -72,29 +124,28 @@ enum Credential {
     Certificate(CallerCertificate),
 }
 
-impl Credential {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Basic(a), Self::Basic(b)) => {
-                a.username == b.username && a.password.expose() == b.password.expose()
-            }
-            (Self::Code(a), Self::Code(b)) => a.expose() == b.expose(),
-            (Self::Header(a), Self::Header(b)) => a.name == b.name && a.value.expose() == b.value.expose(),
-            (Self::Certificate(a), Self::Certificate(b)) => match (a, b) {
-                (
-                    CallerCertificate::Issued { ca, name },
-                    CallerCertificate::Issued { ca: other, name: same },
-                ) => name == same && ca.contents == other.contents,
-                _ => a == b,
-            },
-            _ => false,
-        }
-    }
+/// What makes two credentials one.
+#[derive(PartialEq, Eq, Hash)]
+enum Same<'c> {
+    Basic(&'c str, &'c [u8]),
+    Code(&'c [u8]),
+    Header(&'c HeaderName, &'c [u8]),
+    Thumbprint(&'c Thumbprint),
+    /// The authorities by what their file holds, wherever it is.
+    Issued(&'c [u8], &'c str),
 }
 
-impl ReadCaller<'_> {
-    fn has(&self, credential: &Credential) -> bool {
-        self.credentials.iter().any(|(_, own)| own.is_same(credential))
+impl Credential {
+    fn same(&self) -> Same<'_> {
+        match self {
+            Self::Basic(Basic { username, password }) => Same::Basic(username, password.expose()),
+            Self::Code(code) => Same::Code(code.expose()),
+            Self::Header(HeaderKey { name, value }) => Same::Header(name, value.expose()),
+            Self::Certificate(CallerCertificate::Thumbprint(thumbprint)) => Same::Thumbprint(thumbprint),
+            Self::Certificate(CallerCertificate::Issued { ca, name }) => {
+                Same::Issued(ca.contents.expose(), name.as_str())
+            }
+        }
     }
 }
 
@@ -106,6 +157,7 @@ fn caller<'t>(cx: &mut Context<'t>, name: Name, entry: &Entry<'t>) -> ReadCaller
         caller: None,
         certificate: None,
         credentials: Vec::new(),
+        shared: Vec::new(),
     };
     let Some(fields) = Fields::open(cx, &keys::CALLER, entry) else { return read };
     read.certificate = fields.get(cx, "certificate");

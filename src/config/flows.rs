@@ -1,6 +1,10 @@
 //! `user_flows`: which hook calls which connector, and who may call it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use crate::flow::{OnFailure, Step};
 
@@ -21,10 +25,15 @@ use super::{
 /// seconds tries again at once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
 
+/// Most reports of a credential that two callers share.
+const MOST_SHARED: usize = 100_000;
+
 /// What the flows refer to. `None` where the section itself could not be read, so that no name can be judged.
 pub(super) struct Known<'c, 't> {
     callers: Option<Named<'c, ReadCaller<'t>>>,
     connectors: Option<Named<'c, ReadConnector<'t>>>,
+    /// How many more shared credentials are reported.
+    most_shared: Cell<usize>,
 }
 
 /// The entries of a section, found by their names.
@@ -43,6 +52,7 @@ impl<'c, 't> Known<'c, 't> {
         Self {
             callers: callers.map(|callers| Named::new(callers, |caller| &caller.name)),
             connectors: connectors.map(|connectors| Named::new(connectors, |connector| &connector.name)),
+            most_shared: Cell::new(MOST_SHARED),
         }
     }
 }
@@ -138,21 +148,23 @@ fn callers<'t>(
         );
         return None;
     }
-    let known = known.callers.as_ref()?;
+    let Known { callers: known, most_shared, .. } = known;
+    let known = known.as_ref()?;
     let callers = known.entries;
     let mut found: Vec<usize> = Vec::new();
+    let mut seen = HashSet::new();
     for item in items {
         let Some(index) = cx.parsed(&item, |text| known.position(text, "caller")) else { continue };
         callers[index].used.set(true);
-        if found.contains(&index) {
+        if seen.insert(index) {
+            found.push(index);
+        } else {
             let name = quoted(callers[index].name.as_str());
             cx.wrong_value(&item, Wrong::new(format!("{name} stands here twice")));
-        } else {
-            found.push(index);
         }
     }
     let named: Vec<&ReadCaller<'t>> = found.iter().map(|index| &callers[*index]).collect();
-    shared_credentials(cx, flow, &named);
+    shared_credentials(cx, flow, &named, most_shared);
     Some(found)
 }
 

@@ -38,6 +38,8 @@ enum Command {
     Serve(serve::Serve),
     /// Check a configuration and say everything that is wrong with it.
     ///
+    /// Of more than 100 problems the first errors are told, then warnings, and how many more there are.
+    ///
     /// Exit status: 0 fine (warnings included), 1 problems, 2 cannot be read.
     Check(check::Check),
     /// Explain what claimgate does with one hook, and why.

@@ -159,6 +159,9 @@ impl Reloader {
         }
         self.seen = files;
         report.problems().iter().for_each(log);
+        if let Some(more) = report.more() {
+            tracing::warn!(more, "there are more problems in the changed configuration than are told here");
+        }
         let Some(config) = config else { return self.refuse(format_args!("{}", report.summary())) };
         let fixed = needs_restart(&self.running, &config);
         if !fixed.is_empty() {

@@ -103,7 +103,7 @@ mod tests {
             (&format!("SHA256 Fingerprint={DIGITS}"), "64 hexadecimal"),
         ] {
             let wrong = Thumbprint::parse(text).unwrap_err();
-            assert!(wrong.help.is_some_and(|said| said.contains(help)), "{text}");
+            assert!(wrong.help.is_some_and(|said| said.into_text().contains(help)), "{text}");
         }
     }
 

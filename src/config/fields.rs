@@ -9,12 +9,16 @@ use crate::flow::Step;
 use super::{
     Secrets,
     files::{FileError, Files},
+    found::Found,
     keys::{self, Key, Kind, Presence, Section},
-    problem::{Excerpt, Place, Problem, Severity, Wrong, one_line, quoted},
+    problem::{Excerpt, Place, Severity, Wrong, one_line, quoted},
     secret::Secret,
     similar::nearest,
     tree::{Node, Span, Value},
 };
+
+/// Longest indentation that is shown, in characters.
+const MOST_LEAD: usize = 60;
 
 /// What all readers share.
 pub(super) struct Context<'t> {
@@ -22,7 +26,7 @@ pub(super) struct Context<'t> {
     /// The directory of the configuration file, which relative paths start from.
     pub(super) base: &'t Path,
     pub(super) secrets: Secrets,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Found,
     pub(super) files: Files,
     /// Which keys of which sections were asked for.
     #[cfg(test)]
@@ -53,7 +57,7 @@ impl<'t> Context<'t> {
             source,
             base,
             secrets,
-            problems: Vec::new(),
+            problems: Found::default(),
             files,
             #[cfg(test)]
             asked: std::collections::BTreeSet::new(),
@@ -175,46 +179,11 @@ impl<'t> Context<'t> {
 
     fn report(&mut self, severity: Severity, entry: &Entry<'t>, at_key: bool, wrong: Wrong) {
         let span = entry.key.filter(|_| at_key).unwrap_or(entry.node.span);
-        self.problems.push(Problem {
-            severity,
-            place: Place { line: span.line, column: span.column },
-            path: entry.path.clone(),
-            message: wrong.message,
-            help: wrong.help,
-            excerpt: self.excerpt(entry, at_key),
-        });
-    }
-
-    /// The key and, where it may be shown, its value; see [`super::problem`] for why it is not the line.
-    fn excerpt(&self, entry: &Entry<'t>, at_key: bool) -> Option<Excerpt> {
-        let written = |span: Span| self.source.get(span.start..span.end).unwrap_or_default();
-        let value_span = entry.node.span;
-        let value = match entry.node.value {
-            Value::Scalar(_) if entry.mask_value => Secret::MASK.into(),
-            Value::Scalar(_) => one_line(written(value_span).lines().next().unwrap_or_default()),
-            _ => "".into(),
-        };
-        let key =
-            entry.key.filter(|key| at_key || key.line == value_span.line && key.end <= value_span.start);
-        let (start, text, mark) = match key {
-            Some(span) => {
-                let key = if entry.mask_key { Secret::MASK.into() } else { one_line(written(span)) };
-                let text = if value.is_empty() || span.line != value_span.line {
-                    format!("{key}:")
-                } else {
-                    format!("{key}: {value}")
-                };
-                let width = key.chars().count();
-                let at_value = !at_key && !value.is_empty();
-                (span.start, text, if at_value { (width + 2, value.chars().count()) } else { (0, width) })
-            }
-            None if value.is_empty() => return None,
-            None => (value_span.start, value.to_string(), (0, value.chars().count())),
-        };
-        let before = self.source.get(..start)?;
-        let line = before.rfind('\n').map_or(before, |newline| &before[newline + 1..]);
-        let plain = line.chars().count() <= 60 && line.chars().all(|c| matches!(c, ' ' | '-'));
-        Some(Excerpt { lead: if plain { line.to_owned() } else { "… ".to_owned() }, text, mark })
+        let place = Place { line: span.line, column: span.column };
+        let Wrong { message, help } = wrong;
+        let source = self.source;
+        self.problems
+            .add(severity, place, entry.path.clone(), message, || (help, excerpt(source, entry, at_key)));
     }
 }
 
@@ -382,4 +351,38 @@ fn key_text(key: &Node) -> Option<&str> {
         Value::Scalar(text) => Some(text),
         _ => None,
     }
+}
+
+/// The key and, where it may be shown, its value; see [`super::problem`] for why it is not the line.
+fn excerpt(source: &str, entry: &Entry<'_>, at_key: bool) -> Option<Excerpt> {
+    let written = |span: Span| source.get(span.start..span.end).unwrap_or_default();
+    let value_span = entry.node.span;
+    let value = match entry.node.value {
+        Value::Scalar(_) if entry.mask_value => Secret::MASK.into(),
+        Value::Scalar(_) => one_line(written(value_span).lines().next().unwrap_or_default()),
+        _ => "".into(),
+    };
+    let key = entry.key.filter(|key| at_key || key.line == value_span.line && key.end <= value_span.start);
+    let (start, text, mark) = match key {
+        Some(span) => {
+            let key = if entry.mask_key { Secret::MASK.into() } else { one_line(written(span)) };
+            let text = if value.is_empty() || span.line != value_span.line {
+                format!("{key}:")
+            } else {
+                format!("{key}: {value}")
+            };
+            let width = key.chars().count();
+            let at_value = !at_key && !value.is_empty();
+            (span.start, text, if at_value { (width + 2, value.chars().count()) } else { (0, width) })
+        }
+        None if value.is_empty() => return None,
+        None => (value_span.start, value.to_string(), (0, value.chars().count())),
+    };
+    let before = source.get(..start)?;
+    // Not the whole line, which may be as long as the file and have a problem at each of its words.
+    let blanks =
+        before.bytes().rev().take(MOST_LEAD + 1).take_while(|byte| matches!(byte, b' ' | b'-')).count();
+    let (rest, lead) = before.split_at(before.len() - blanks);
+    let plain = blanks <= MOST_LEAD && (rest.is_empty() || rest.ends_with('\n'));
+    Some(Excerpt { lead: if plain { lead.to_owned() } else { "… ".to_owned() }, text, mark })
 }

@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     collections::{HashMap, HashSet},
+    rc::Rc,
     time::Duration,
 };
 
@@ -16,7 +17,7 @@ use super::{
     model::{Hook, Name, UserFlow},
     ports::duration,
     problem::{Wrong, quoted},
-    similar::nearest,
+    similar::{Names, nearest},
     tree::Value,
     units,
 };
@@ -40,7 +41,7 @@ pub(super) struct Known<'c, 't> {
 pub(super) struct Named<'c, T> {
     entries: &'c [T],
     /// In the order of the file.
-    names: Vec<&'c str>,
+    names: Rc<Names>,
     positions: HashMap<&'c str, usize>,
 }
 
@@ -59,17 +60,15 @@ impl<'c, 't> Known<'c, 't> {
 
 impl<'c, T> Named<'c, T> {
     pub(super) fn new(entries: &'c [T], name: impl Fn(&'c T) -> &'c Name) -> Self {
-        let names: Vec<&str> = entries.iter().map(|entry| name(entry).as_str()).collect();
-        let positions = names.iter().enumerate().map(|(position, name)| (*name, position)).collect();
-        Self { entries, names, positions }
+        let names = entries.iter().map(|entry| name(entry).as_str());
+        let positions = names.clone().enumerate().map(|(position, name)| (name, position)).collect();
+        Self { entries, names: Rc::new(Names::new(names)), positions }
     }
 
     /// Where the entry of this name stands; `what` it is, for people.
     pub(super) fn position(&self, text: &str, what: &str) -> Result<usize, Wrong> {
         self.positions.get(text).copied().ok_or_else(|| {
-            let meant = nearest(text, self.names.iter().copied());
-            Wrong::new(format!("there is no {what} {}", quoted(text)))
-                .help_or(meant, || format!("there is: {}", self.names[..self.names.len().min(10)].join(", ")))
+            Wrong::new(format!("there is no {what} {}", quoted(text))).help_among(text, &self.names)
         })
     }
 }

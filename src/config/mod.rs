@@ -17,6 +17,7 @@ mod endpoint;
 mod fields;
 mod files;
 mod flows;
+mod found;
 pub mod keys;
 mod kind;
 #[cfg(any(test, fuzzing))]
@@ -46,6 +47,8 @@ pub use similar::nearest;
 
 use fields::{Context, Entry, Fields};
 use files::FileError;
+use found::Found;
+use problem::Help;
 
 /// Largest configuration file, in bytes.
 pub const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -105,7 +108,7 @@ fn read_with(source_name: &str, text: &str, secrets: Secrets, files: Files) -> O
             let mut cx = Context::new(text, base, secrets, files);
             (lower(&mut cx, &Entry::root(&root)), cx.problems, cx.files)
         }
-        Err(error) => (None, vec![error.into()], files),
+        Err(error) => (None, error.into(), files),
     };
     let report = Report::new(source_name, problems);
     let config = config.filter(|_| report.errors() == 0);
@@ -121,17 +124,15 @@ fn text(path: &Path, files: &mut Files) -> Result<String, ReadError> {
     String::from_utf8(bytes).map_err(|_| ReadError::NotUtf8)
 }
 
-impl From<tree::SyntaxError> for Problem {
+impl From<tree::SyntaxError> for Found {
     fn from(error: tree::SyntaxError) -> Self {
-        Self {
-            severity: Severity::Error,
-            place: Place { line: error.line, column: error.column },
-            path: String::new(),
-            message: error.message,
-            help: error.help.map(str::to_owned),
-            // What could not be read may be a secret.
-            excerpt: None,
-        }
+        let tree::SyntaxError { line, column, message, help } = error;
+        let mut found = Self::default();
+        // What could not be read may be a secret, so there is no excerpt.
+        found.add(Severity::Error, Place { line, column }, String::new(), message, || {
+            (help.map(|help| Help::Text(help.to_owned())), None)
+        });
+        found
     }
 }
 
@@ -147,9 +148,9 @@ fn lower<'t>(cx: &mut Context<'t>, root: &Entry<'t>) -> Option<Config> {
     }
     let connectors = fields.get(cx, "connectors").and_then(|entry| connectors::connectors(cx, &entry));
     let known = flows::Known::new(callers.as_deref(), connectors.as_deref());
-    let before = cx.problems.len();
+    let before = cx.problems.errors();
     let user_flows = fields.get(cx, "user_flows").and_then(|entry| flows::user_flows(cx, &entry, &known));
-    if !cx.problems[before..].iter().any(|problem| problem.severity == Severity::Error) {
+    if cx.problems.errors() == before {
         // With a misspelled reference in a flow, what it meant would look unused.
         flows::unused(cx, &known);
     }

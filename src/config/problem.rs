@@ -4,7 +4,9 @@
 //! where the key is known to hold no secret (`keys::Kind::holds_secret`). Everything else of the line stays out,
 //! whatever it may be.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, rc::Rc};
+
+use super::{found::Found, similar::Names};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ impl Severity {
 }
 
 /// A place in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// From 1.
     pub line: u32,
@@ -60,58 +62,68 @@ pub(super) struct Excerpt {
     pub(super) mark: (usize, usize),
 }
 
-/// All problems of a file, in its order.
+/// What is wrong with a file: the first hundred problems, and how many there are in all.
 #[derive(Clone, Debug)]
 pub struct Report {
     source_name: String,
     problems: Vec<Problem>,
+    errors: usize,
+    warnings: usize,
 }
 
 impl Report {
-    pub(super) fn new(source_name: &str, mut problems: Vec<Problem>) -> Self {
-        let order = |problem: &Problem| (problem.place, problem.path.clone(), problem.message.clone());
-        problems.sort_by_cached_key(order);
-        // Two hooks of one user flow that call the same connector find the same fault in it.
-        problems.dedup_by_key(|problem| order(problem));
-        Self { source_name: source_name.to_owned(), problems }
+    pub(super) fn new(source_name: &str, found: Found) -> Self {
+        let (errors, warnings) = (found.errors(), found.warnings());
+        Self { source_name: source_name.to_owned(), problems: found.into_problems(), errors, warnings }
     }
 
-    /// The problems in the order of the file.
+    /// The problems in the order of the file, at most 100: the first errors, and warnings where there is room beside
+    /// them.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// How many make the configuration unusable.
+    /// How many make the configuration unusable, also those that are not in [`Self::problems`].
     pub fn errors(&self) -> usize {
-        self.count(Severity::Error)
+        self.errors
     }
 
-    /// How many do not.
+    /// How many do not, also those that are not in [`Self::problems`].
     pub fn warnings(&self) -> usize {
-        self.count(Severity::Warning)
+        self.warnings
+    }
+
+    /// How many are not in [`Self::problems`], in words; nothing if all are.
+    pub fn more(&self) -> Option<String> {
+        let told = |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
+        let errors = self.errors - told(Severity::Error);
+        let warnings = self.warnings - told(Severity::Warning);
+        let more = [(errors, "more error"), (warnings, "more warning")];
+        let more = more.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| counted(count, word));
+        let more: Vec<_> = more.collect();
+        (!more.is_empty()).then(|| more.join(", "))
     }
 
     /// The counts in words.
     pub fn summary(&self) -> String {
-        let counted = |count: usize, word: &str| match count {
-            1 => format!("1 {word}"),
-            _ => format!("{count} {word}s"),
-        };
-        match (self.errors(), self.warnings()) {
+        match (self.errors, self.warnings) {
             (0, 0) => "fine".to_owned(),
             (0, warnings) => format!("fine, with {}", counted(warnings, "warning")),
             (errors, 0) => counted(errors, "error"),
             (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
         }
     }
+}
 
-    fn count(&self, severity: Severity) -> usize {
-        self.problems.iter().filter(|problem| problem.severity == severity).count()
+fn counted(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
     }
 }
 
 impl fmt::Display for Report {
-    /// Every problem, a blank line after each; nothing if there is none.
+    /// The problems and how many more there are, a blank line after each; nothing if there is none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.problems {
             let Place { line, column } = problem.place;
@@ -132,6 +144,9 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
+        if let Some(more) = self.more() {
+            writeln!(f, "… and {more}\n")?;
+        }
         Ok(())
     }
 }
@@ -140,7 +155,31 @@ impl fmt::Display for Report {
 #[derive(Debug)]
 pub(super) struct Wrong {
     pub(super) message: String,
-    pub(super) help: Option<String>,
+    pub(super) help: Option<Help>,
+}
+
+/// What to do about it.
+#[derive(Debug)]
+pub(super) enum Help {
+    Text(String),
+    /// To take the nearest to a text among many names, which is looked for where somebody will read it.
+    Among(String, Rc<Names>),
+}
+
+impl Help {
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Among(typed, names) => names.nearest(&typed).map_or_else(
+                || format!("there is: {}", names.all()[..names.all().len().min(10)].join(", ")),
+                did_you_mean,
+            ),
+        }
+    }
+}
+
+fn did_you_mean(meant: &str) -> String {
+    format!("did you mean `{meant}`?")
 }
 
 impl Wrong {
@@ -149,13 +188,19 @@ impl Wrong {
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(Help::Text(help.into()));
         self
     }
 
     /// `help: did you mean …`, where there is something to mean.
     pub(super) fn help_or(mut self, meant: Option<&str>, otherwise: impl FnOnce() -> String) -> Self {
-        self.help = Some(meant.map_or_else(otherwise, |meant| format!("did you mean `{meant}`?")));
+        self.help = Some(Help::Text(meant.map_or_else(otherwise, did_you_mean)));
+        self
+    }
+
+    /// `help: did you mean …` with the nearest of these names, else `there is: …`.
+    pub(super) fn help_among(mut self, typed: &str, names: &Rc<Names>) -> Self {
+        self.help = Some(Help::Among(typed.to_owned(), Rc::clone(names)));
         self
     }
 }

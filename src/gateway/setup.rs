@@ -21,6 +21,9 @@ enum Fault {
     Connector(Name, TlsSetupError),
 }
 
+/// Most faults that are told.
+const MOST: usize = 100;
+
 impl SetupError {
     /// Fine, unless something was reported.
     pub(super) fn none(self) -> Result<(), Self> {
@@ -29,9 +32,9 @@ impl SetupError {
 }
 
 impl fmt::Display for SetupError {
-    /// One line for each fault.
+    /// One line for each of the first faults, and how many more there are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, fault) in self.0.iter().enumerate() {
+        for (number, fault) in self.0.iter().take(MOST).enumerate() {
             let line_end = if number > 0 { "\n" } else { "" };
             match fault {
                 Fault::Listener(error) => write!(f, "{line_end}listen.tls: {error}"),
@@ -41,7 +44,10 @@ impl fmt::Display for SetupError {
                 Fault::Connector(connector, error) => write!(f, "{line_end}connector `{connector}`: {error}"),
             }?;
         }
-        Ok(())
+        match self.0.len().checked_sub(MOST) {
+            Some(more @ 1..) => write!(f, "\n… and {more} more"),
+            _ => Ok(()),
+        }
     }
 }
 

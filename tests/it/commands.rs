@@ -89,6 +89,22 @@ fn check_says_fine_or_every_problem_or_that_it_cannot_read() {
 }
 
 #[test]
+fn check_and_serve_tell_a_hundred_problems_and_count_the_others() {
+    let unknown: Vec<_> = (0..5_000).map(|number| format!("unknown{number}: 1\n")).collect();
+    let broken =
+        directory(&(ConfigText::new("https://approvals.contoso.com/api").text() + &unknown.concat()));
+    let summary = "c.yaml: 5000 errors, 1 warning\n";
+    for (command, summary_beside) in [("check", ""), ("serve", summary)] {
+        let (status, said, details) = run(&broken, &[command, "--config", "c.yaml"]);
+        assert_eq!(status, 1, "{command}");
+        assert_eq!(said + summary_beside, summary, "{command}");
+        assert_eq!(details.matches("error: ").count(), 100, "{command}: {details}");
+        let end = format!("\n\n… and 4900 more errors, 1 more warning\n\n{summary_beside}");
+        assert!(details.ends_with(&end), "{command}: {details}");
+    }
+}
+
+#[test]
 fn check_takes_thousands_of_connectors_and_user_flows() {
     let text = good();
     let (head, rest) = text.split_once("connectors:\n").expect("it has connectors");
@@ -182,6 +198,22 @@ fn roots_that_are_of_no_use_are_found_by_check_and_by_serve_in_the_same_words() 
     std::fs::remove_file(&roots).unwrap();
     assert_eq!(run(&directory, &["check", "--config", "c.yaml"]).0, 1);
     assert_eq!(run(&directory, &["check", "--config", "c.yaml", "--without-secrets"]).0, 0);
+}
+
+#[test]
+fn of_what_cannot_be_put_to_work_a_hundred_faults_are_told_and_the_others_counted() {
+    let text =
+        ConfigText::new("https://approvals.contoso.com/").connector("roots: { file: roots.pem }").text();
+    let (head, rest) = text.split_once("connectors:\n").expect("it has connectors");
+    let (connector, flow) = rest.split_once("user_flows:\n").expect("it has user flows");
+    let others: String = (0..102)
+        .map(|number| connector.replace(&format!("{CONNECTOR}:"), &format!("{CONNECTOR}{number}:")))
+        .collect();
+    let directory = directory(&format!("{head}connectors:\n{connector}{others}user_flows:\n{flow}"));
+    std::fs::write(directory.path().join("roots.pem"), "nothing").unwrap();
+    let (status, _, details) = run(&directory, &["check", "--config", "c.yaml"]);
+    let told = details.matches(": roots: ").count();
+    assert_eq!((status, told, details.lines().last()), (1, 100, Some("… and 3 more")), "{details}");
 }
 
 #[test]

@@ -145,6 +145,14 @@ fn what_is_refused_leaves_the_configuration_before_it_in_force_and_is_said_once(
         gateway.wait_for_metric(SUCCESSFUL, 0.0);
         assert_eq!(status(client, "s3cret"), 200, "{what}");
     }
+    let unknown: Vec<_> = (0..5_000).map(|number| format!("unknown{number}: 1\n")).collect();
+    fs::write(gateway.config(), good.clone() + &unknown.concat()).unwrap();
+    let before = gateway.stderr_text().len();
+    reload(&gateway, REFUSED);
+    let text = gateway.stderr_text()[before..].to_owned();
+    assert_eq!(text.matches("unknown key").count(), 100, "the first ones are told");
+    assert!(text.contains("4900 more errors") && text.contains("5000 errors"), "{text}");
+
     // More looks at the same thing say nothing more.
     let refusals = said(&gateway, REFUSED);
     thread::sleep(Duration::from_secs(5));

@@ -270,3 +270,30 @@ user_flows:
 ";
     insta::assert_snapshot!(read("claimgate.yaml", text, Secrets::Load).report);
 }
+
+#[test]
+fn a_hundred_problems_are_told_errors_first_and_the_others_counted() {
+    let report = |errors: usize, warnings: usize| {
+        let unknown: Vec<_> = (0..errors).map(|number| format!("unknown{number}: 1\n")).collect();
+        let codes = match warnings {
+            0 => String::new(),
+            _ => format!("code: [{}]\n    ", vec!["secret"; warnings].join(", ")),
+        };
+        let text = good("basic: { username", &format!("{codes}basic: {{ username"));
+        let report = read("claimgate.yaml", &(text + &unknown.concat()), Secrets::Load).report;
+        let text = report.to_string();
+        let told =
+            ["error: ", "warning: "].map(|word| text.lines().filter(|line| line.starts_with(word)).count());
+        (told, report.summary(), text.lines().find(|line| line.starts_with('…')).map(str::to_owned))
+    };
+    let rows = [
+        ((60, 40), [60, 40], "60 errors, 40 warnings", None),
+        ((60, 41), [60, 40], "60 errors, 41 warnings", Some("… and 1 more warning")),
+        ((101, 0), [100, 0], "101 errors", Some("… and 1 more error")),
+        ((0, 300), [0, 100], "fine, with 300 warnings", Some("… and 200 more warnings")),
+        ((300, 40), [100, 0], "300 errors, 40 warnings", Some("… and 200 more errors, 40 more warnings")),
+    ];
+    for ((errors, warnings), told, summary, more) in rows {
+        assert_eq!(report(errors, warnings), (told, summary.to_owned(), more.map(str::to_owned)));
+    }
+}

@@ -11,7 +11,7 @@ mod presented;
 #[cfg(test)]
 mod tests;
 
-use std::time::SystemTime;
+use std::{collections::HashMap, time::SystemTime};
 
 use http::{HeaderName, request::Parts};
 
@@ -65,6 +65,7 @@ impl Guard {
     pub fn new<'a>(callers: impl Iterator<Item = (&'a config::Caller, &'a [ClientTrust])>) -> Self {
         let mut guard =
             Self { basic: Vec::new(), code: Vec::new(), headers: Vec::new(), certificates: Vec::new() };
+        let mut headers: HashMap<&HeaderName, usize> = HashMap::new();
         for (caller, (entry, certificates)) in callers.enumerate() {
             let mut credential = 0..;
             let mut key = || Key { caller, credential: credential.next().expect("a range without an end") };
@@ -77,7 +78,8 @@ impl Guard {
             }
             for header in &entry.header {
                 let entry = Entry { digest: Digest::of(header.value.expose()), key: key() };
-                match guard.headers.iter_mut().find(|(name, _)| *name == header.name) {
+                let position = *headers.entry(&header.name).or_insert(guard.headers.len());
+                match guard.headers.get_mut(position) {
                     Some((_, entries)) => entries.push(entry),
                     None => guard.headers.push((header.name.clone(), vec![entry])),
                 }

@@ -1,7 +1,10 @@
 //! One row a rule: what a request presents, and who it is.
 
+use std::{iter, time::Duration};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Request;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::*;
 use crate::config::{Basic, Caller, HeaderKey, Name, Secret};
@@ -156,4 +159,24 @@ fn each_failure_has_a_name_of_its_own() {
         failures.map(AuthFailure::as_str),
         ["credential_missing", "credential_mismatch", "credential_repeated"]
     );
+}
+
+/// By the time that this thread has computed: eight times the headers must not take much more than eight times as long.
+#[test]
+fn a_guard_of_many_headers_is_made_in_a_time_in_proportion_to_them() {
+    let took = |count: u32| {
+        let key =
+            |number| HeaderKey { name: format!("x-key-{number}").parse().unwrap(), value: secret("value") };
+        let caller = Caller { header: (0..count).map(key).collect(), ..caller("a") };
+        let computed = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+        let runs = (0..3).map(|_| {
+            let began = computed();
+            let guard = Guard::new(iter::once((&caller, &[][..])));
+            assert_eq!(guard.headers.len(), count as usize);
+            computed().saturating_sub(began)
+        });
+        runs.min().unwrap_or_default()
+    };
+    let (few, many) = (took(1_000), took(8_000));
+    assert!(many < few * 24, "eight times the headers took {few:?} and {many:?}");
 }

@@ -2,10 +2,10 @@
 
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::Duration,
 };
@@ -109,9 +109,15 @@ impl Gateway {
 
     /// Starts it by this command, which may be one that runs it, and waits until it is ready.
     pub(crate) fn start_in(directory: TempDir, setup: &Setup, workers: usize, program: Command) -> Self {
+        let file = setup.write(directory.path());
+        Self::start_with(directory, &file, workers, program)
+    }
+
+    /// The same with the configuration in this file.
+    pub(crate) fn start_with(directory: TempDir, file: &Path, workers: usize, program: Command) -> Self {
         let mut command = with_secrets(program);
         command.args(["serve", "--log-format", "json", "--workers", &workers.to_string(), "--config"]);
-        command.arg(setup.write(directory.path()));
+        command.arg(file);
         command.current_dir(directory.path()).stdout(Stdio::null()).stderr(Stdio::piped());
         let started = Instant::now();
         let mut child = command.spawn().expect("the program can be started");
@@ -134,6 +140,20 @@ impl Gateway {
         gateway
     }
 
+    /// Ends it, and says how it ended.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        self.terminate().expect("it is a child of this process")
+    }
+
+    fn terminate(&mut self) -> io::Result<ExitStatus> {
+        // It may have ended by itself, which the measurement has noticed.
+        if self.child.try_wait()?.is_none() {
+            let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+            pid.map(|pid| kill_process(pid, Signal::TERM));
+        }
+        self.child.wait()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -143,7 +163,7 @@ impl Gateway {
     }
 
     /// An answer of the admin port.
-    fn get(&self, path: &str) -> Option<String> {
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.admin).ok()?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).ok()?;
@@ -185,10 +205,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        // It may have ended by itself, which the measurement has noticed.
-        pid.map(|pid| kill_process(pid, Signal::TERM));
-        drop(self.child.wait());
+        drop(self.terminate());
     }
 }
 

@@ -1,6 +1,10 @@
 //! Hooks over kept connections.
 
-use std::{cell::Cell, io, net::SocketAddr};
+use std::{
+    cell::Cell,
+    io::{self, Read as _, Write as _},
+    net::SocketAddr,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::future::join_all;
@@ -18,6 +22,18 @@ use crate::{
 /// An API on a free port.
 pub(crate) fn api() -> Api {
     Api::start(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free")
+}
+
+/// The same, which gives this one of its answers.
+pub(crate) fn api_that_answers(name: &str) -> Api {
+    let api = api();
+    let mut stream = std::net::TcpStream::connect(api.address()).expect("the API listens");
+    let request = format!("PUT /-/answer/{name} HTTP/1.1\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("the API listens");
+    let mut said = String::new();
+    stream.read_to_string(&mut said).expect("the API answers");
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    api
 }
 
 /// Runs what drives the program.
@@ -82,6 +98,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let text = String::from_utf8_lossy(answer);
         assert!(text.starts_with("HTTP/1.1 200 ") && text.contains(r#""action":"Continue""#), "{text}");
     }
+}
+
+/// The answer in a word: its decision, or its status.
+pub(crate) fn answer(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let decision = text.split(r#""action":""#).nth(1).and_then(|rest| rest.split('"').next());
+    let status = text.split(' ').nth(1).unwrap_or("no answer");
+    decision.unwrap_or(status).to_owned()
+}
+
+/// Whether the gateway closes the connection behind this answer, as it does with old ones.
+pub(crate) fn is_last(answer: &[u8]) -> bool {
+    String::from_utf8_lossy(answer).contains("connection: close")
 }
 
 /// The length of the answer that begins here, once its head is complete.

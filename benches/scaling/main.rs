@@ -4,11 +4,12 @@
 //! cargo bench --profile dist --bench scaling -- --all                     # all but the soak
 //! cargo bench --profile dist --bench scaling -- --only connections,memory
 //! cargo bench --profile dist --bench scaling -- --soak 10m
+//! cargo bench --profile dev --bench scaling -- --train 2000               # measures nothing: see deploy/build-release.sh
 //! ```
 //!
 //! Each drives the real program over loopback and writes its part of `benches/README.md`, with a plot. The environment
 //! variable `CLAIMGATE_PROGRAM` names another program to measure than the one that was just built. Without one of the flags,
-//! as the ordinary `cargo bench` and `cargo test --benches` run it, it tries once whether the load works.
+//! as the ordinary `cargo bench` and `cargo test --benches` run it, it tries once whether the loads work.
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
@@ -25,6 +26,7 @@ mod plot;
 mod report;
 mod soak;
 mod startup;
+mod train;
 
 use report::{Part, Report};
 
@@ -40,13 +42,16 @@ const MEASUREMENTS: [(&str, fn() -> Part); 8] = [
     ("check", startup::check),
 ];
 
+/// Hooks of a training that only shows that it works: each kind of them a few times.
+const TRAINING: u64 = 2_000;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match asked(&arguments) {
         Ok(None) => {
             hooks::try_out();
             println!("the load works; --all, --only or --soak measures, see benches/README.md");
-            ExitCode::SUCCESS
+            run(&Asked::Training(TRAINING))
         }
         Ok(Some(asked)) => run(&asked),
         Err(fault) => {
@@ -60,6 +65,8 @@ fn main() -> ExitCode {
 enum Asked {
     Measurements(Vec<(&'static str, fn() -> Part)>),
     Soak(Duration),
+    /// With so many hooks.
+    Training(u64),
 }
 
 /// Nothing, where none of the flags is there: names alone are those of other benches.
@@ -68,7 +75,11 @@ fn asked(arguments: &[String]) -> Result<Option<Asked>, String> {
         let at = arguments.iter().position(|argument| argument == flag)?;
         Some(arguments.get(at + 1).map_or("", String::as_str))
     };
-    if let Some(duration) = value_of("--soak") {
+    if let Some(hooks) = value_of("--train") {
+        let count = hooks.parse().ok().filter(|count| *count > 0);
+        let training = count.map(|count| Some(Asked::Training(count)));
+        training.ok_or_else(|| format!("--train: {hooks:?} is no number of hooks, such as {TRAINING}"))
+    } else if let Some(duration) = value_of("--soak") {
         let read = |unit, seconds: u64| Some(duration.strip_suffix(unit)?.parse::<u64>().ok()? * seconds);
         let seconds = read("s", 1).or_else(|| read("m", 60)).or_else(|| read("h", 3600));
         let seconds = seconds.filter(|seconds| *seconds >= soak::LEAST.as_secs());
@@ -105,5 +116,12 @@ fn run(asked: &Asked) -> ExitCode {
             report.write("soak", &part);
             if flat { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
+        Asked::Training(hooks) => match train::run(*hooks) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => {
+                eprintln!("the training failed: {fault}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }

@@ -3,8 +3,6 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    io::{Read as _, Write as _},
-    net::TcpStream,
     time::Duration,
 };
 
@@ -15,7 +13,7 @@ use crate::{
     api::Api,
     body::{Bytes, Shape},
     gateway::{CALLER, Gateway, Setup},
-    hooks::{Connection, api, block_on, request},
+    hooks::{Connection, answer, api, api_that_answers, block_on, is_last, request},
     instructions::{Line, float},
     plot::{Axis, Plot},
     report::{Goal, Part, Table},
@@ -71,10 +69,7 @@ const DRIFT: f64 = 3.0;
 
 /// Runs for so long; whether all stayed flat.
 pub(crate) fn run(duration: Duration) -> (Part, bool) {
-    let apis = [api(), api(), api()];
-    for (api, answer) in apis.iter().zip(["continue", "block", "validation"]) {
-        set(api, answer);
-    }
+    let apis = ["continue", "block", "validation"].map(api_that_answers);
     // Nobody answers where the last one listens no longer.
     let gone = api().address();
     let addresses = apis.iter().map(Api::address).chain([gone]).collect();
@@ -100,16 +95,6 @@ pub(crate) fn run(duration: Duration) -> (Part, bool) {
     });
     let left = left(&gateway, before);
     judge(duration, &samples, left, &load.seen.borrow())
-}
-
-/// Tells the API to give this answer.
-fn set(api: &Api, answer: &str) {
-    let mut stream = TcpStream::connect(api.address()).expect("the API listens");
-    let request = format!("PUT /-/answer/{answer} HTTP/1.1\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("the API listens");
-    let mut said = String::new();
-    stream.read_to_string(&mut said).expect("the API answers");
-    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
 }
 
 /// What stayed open after the load, once the time-outs of kept connections to APIs have passed: descriptors more than at
@@ -165,12 +150,12 @@ impl Load<'_> {
                     Some(connection) => connection,
                     None => open().await?,
                 };
-                let said = connection.exchange(&hook).await?.to_vec();
-                // The gateway closes old connections with an answer that says so.
-                if !contains(&said, "connection: close") {
+                let said = connection.exchange(&hook).await?;
+                let (said, last) = (answer(said), is_last(said));
+                if !last {
                     *kept = Some(connection);
                 }
-                Ok(answer(&said))
+                Ok(said)
             }
             Kind::Fresh | Kind::Stranger => Ok(answer(open().await?.exchange(&hook).await?)),
             Kind::Aborted => {
@@ -225,18 +210,6 @@ impl Load<'_> {
         }
         samples
     }
-}
-
-fn contains(bytes: &[u8], text: &str) -> bool {
-    String::from_utf8_lossy(bytes).contains(text)
-}
-
-/// The answer in a word: its decision, or its status.
-fn answer(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let decision = text.split(r#""action":""#).nth(1).and_then(|rest| rest.split('"').next());
-    let status = text.split(' ').nth(1).unwrap_or("no answer");
-    decision.unwrap_or(status).to_owned()
 }
 
 /// Whether this is what such a client should see.

@@ -26,6 +26,7 @@ mod overload;
 mod peers;
 mod readme;
 mod refusals;
+mod release;
 mod reload;
 mod retries;
 mod rooms;

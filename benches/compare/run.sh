@@ -11,12 +11,13 @@ export LC_ALL=C
 
 ENTRIES=(claimgate pass lua haproxy node)
 rounds=6 seconds=3 connections=64 pause=20 cores=0,1 entries=("${ENTRIES[@]}")
-scratch=${TMPDIR:-/tmp}/claimgate-compare results='' readme='' measure='cpu latency' profile=dist
+scratch=${TMPDIR:-/tmp}/claimgate-compare results='' readme='' measure='cpu latency' profile=dist plain=''
 
 usage() {
   cat <<END
 usage: run.sh [--rounds N] [--seconds N] [--connections N] [--pause MS] [--entries A,B] [--only cpu|latency]
-              [--cores PROXY,LOAD] [--scratch DIRECTORY] [--results FILE] [--profile NAME] [--readme]
+              [--cores PROXY,LOAD] [--scratch DIRECTORY] [--results FILE] [--profile NAME] [--plain]
+              [--readme]
 
 Runs every entry in turn, N rounds in changing order, and prints a table: the processor time of the proxy for a hook
 while it is saturated, and how long a hook takes at a moderate rate. Ends with 1 if claimgate missed one of its marks.
@@ -30,7 +31,9 @@ while it is saturated, and how long a hook takes at a moderate rate. Ends with 1
   --cores        of the proxy, and of load and API; $cores unless said
   --scratch      a directory for everything that is written; $scratch unless said
   --results      rounds are added to those in this file, and the table shows all: rounds may be measured in pieces
-  --profile      cargo's profile for claimgate and for the API behind it; $profile unless said
+  --profile      cargo's profile for claimgate and for the API behind it; $profile unless said. With dist, claimgate is
+                 built as it is shipped, by deploy/build-release.sh
+  --plain        builds claimgate by its profile alone
   --readme       writes the table into README.md
 
 CLAIMGATE_BIN is the program to measure, and COMPARE_API_BIN the API; what is not set is built.
@@ -43,7 +46,7 @@ die() {
 }
 
 while (($#)); do
-  [[ $1 == --readme || $1 == --help || $# -ge 2 ]] || die "$1 needs a value, or is not known; see --help"
+  [[ $1 =~ ^--(readme|plain|help)$ || $# -ge 2 ]] || die "$1 needs a value, or is not known; see --help"
   case $1 in
     --rounds) rounds=$2 ;;
     --seconds) seconds=$2 ;;
@@ -55,6 +58,7 @@ while (($#)); do
     --scratch) scratch=$2 ;;
     --results) results=$2 ;;
     --profile) profile=$2 ;;
+    --plain) plain=1 && shift && continue ;;
     --readme) readme=1 && shift && continue ;;
     --help) usage && exit 0 ;;
     *) die "$1 is not known; see --help" ;;

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Part of run.sh: what it needs, and the start of each entry.
-# shellcheck disable=SC2154 # scratch, entries, cores … are run.sh's.
+# shellcheck disable=SC2154 # scratch, entries, cores, plain … are run.sh's.
 
 declare -A ports=()
 
@@ -78,7 +78,11 @@ set_up() {
   claimgate=${CLAIMGATE_BIN:-}
   if wanted claimgate && [[ -z $claimgate ]]; then
     echo "building claimgate" >&2
-    claimgate=$(built claimgate build --profile "$profile" --bin claimgate)
+    if [[ $profile == dist && -z $plain ]]; then
+      claimgate=$("$ROOT/deploy/build-release.sh") || die "deploy/build-release.sh failed"
+    else
+      claimgate=$(built claimgate build --profile "$profile" --bin claimgate)
+    fi
   fi
   if [[ -z $api ]]; then
     echo "building the API" >&2

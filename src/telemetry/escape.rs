@@ -5,10 +5,21 @@
 /// Anybody who may call can choose such a name, so it is held to a form that holds no sentence, address or escape code.
 pub(super) fn loggable_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    // Of a length that the compiler knows and without an early exit, so that it looks at many bytes at a time.
-    let all_fit = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & fits(*byte));
-    let (chunks, rest) = name.as_bytes().as_chunks::<16>();
-    (1..=80).contains(&name.len()) && chunks.iter().all(|chunk| all_fit(chunk)) && all_fit(rest)
+    (1..=80).contains(&name.len()) && all_fit(name.as_bytes(), b'_', fits)
+}
+
+/// Whether every byte fits, as `filler` does.
+///
+/// Always of sixteen bytes at a time, for so many the compiler compares at once: the last sixteen may overlap with others,
+/// and fewer are filled up.
+fn all_fit(bytes: &[u8], filler: u8, fits: impl Fn(u8) -> bool) -> bool {
+    let sixteen_fit = |bytes: &[u8; 16]| bytes.iter().fold(true, |all, byte| all & fits(*byte));
+    if let Some(last) = bytes.last_chunk() {
+        return sixteen_fit(last) && bytes.as_chunks().0.iter().all(sixteen_fit);
+    }
+    let mut sixteen = [filler; 16];
+    sixteen[..bytes.len()].copy_from_slice(bytes);
+    sixteen_fit(&sixteen)
 }
 
 /// Appends `text` as a JSON string.
@@ -23,8 +34,8 @@ pub(super) fn push_json_string(out: &mut Vec<u8>, text: &str) {
 /// One rule keeps everything out that could end a line, hide text or steer a terminal: line separators, control
 /// characters of both ranges, marks of writing direction.
 pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
-    // Without an early exit the compiler checks many bytes at a time, and hardly any text has one to escape.
-    if !text.bytes().fold(false, |any, byte| any | needs_escape(byte)) {
+    // Hardly any text has something to escape.
+    if all_fit(text.as_bytes(), b' ', |byte| !needs_escape(byte)) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
@@ -141,6 +152,23 @@ mod tests {
         for name in ["", "a b", "a.b", "ann@contoso.com", "a-b", "ä", "a\n", "\u{202e}a", too_long.as_str()]
         {
             assert!(!loggable_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_byte_that_does_not_fit_is_found_at_every_place_of_every_length() {
+        for length in 1..=80 {
+            for place in 0..length {
+                for unfit in ['"', '\n', '\u{7f}'] {
+                    let mut name = "a".repeat(length);
+                    assert!(loggable_name(&name));
+                    assert_eq!(written(|out| push_escaped(out, &name)), name);
+                    name.replace_range(place..=place, &unfit.to_string());
+                    assert!(!loggable_name(&name), "{name:?}");
+                    let escaped = format!("\"{}\"", written(|out| push_escaped(out, &name)));
+                    assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), name);
+                }
+            }
         }
     }
 }

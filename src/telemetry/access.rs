@@ -273,9 +273,9 @@ fn push_millis(out: &mut Vec<u8>, duration: Duration) {
 fn dropped(out: &mut Vec<u8>, key: &'static str, more: &'static str, claims: &ClaimNames) {
     if !claims.listed().is_empty() {
         out.extend_from_slice(key.as_bytes());
-        out.push(b'[');
+        out.extend_from_slice(b"[\"");
         out.extend_from_slice(claims.listed().as_bytes());
-        out.push(b']');
+        out.extend_from_slice(b"\"]");
     }
     let rest = claims.unlisted();
     number(out, more, (rest > 0).then_some(rest as u64));

@@ -6,7 +6,7 @@ use crate::flow::{Reason, Step};
 
 use super::{
     ClaimNames, DecisionLabel, Duplicate, Outcome,
-    escape::{push_escaped, push_json_string, push_number, push_padded},
+    escape::{last_three_digits, push_escaped, push_json_string, push_number},
     timestamp::push_rfc3339,
 };
 
@@ -265,9 +265,9 @@ fn millis(out: &mut Vec<u8>, key: &'static str, value: Option<Duration>) {
 
 fn push_millis(out: &mut Vec<u8>, duration: Duration) {
     let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let [tenths, hundredths, thousandths] = last_three_digits(micros);
     push_number(out, micros / 1_000);
-    out.push(b'.');
-    push_padded(out, micros % 1_000, 3);
+    out.extend_from_slice(&[b'.', tenths, hundredths, thousandths]);
 }
 
 fn dropped(out: &mut Vec<u8>, key: &'static str, more: &'static str, claims: &ClaimNames) {

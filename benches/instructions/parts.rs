@@ -208,14 +208,15 @@ user_flows:
 
 pub(crate) fn access_event() -> Part {
     let dropped: ClaimNames = ["postalCode", "extension_Internal"].into_iter().collect();
+    let [user_flow, caller] = ["B2X_1_SignUp", "entra"].map(|name| Name::parse(name).expect("it is a name"));
     let mut line = Vec::with_capacity(4 * 1024);
     after_the_first(move || {
         let event = AccessEvent {
             request_id: Some("11c97363410a59190000000000000000"),
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
-            user_flow: Some("B2X_1_SignUp"),
+            user_flow: Some(&user_flow),
             step: Some(STEP),
-            caller: Some("entra"),
+            caller: Some(&caller),
             credential: Some("basic-0"),
             connector: Some("check"),
             status: Some(200),

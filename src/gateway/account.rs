@@ -239,9 +239,9 @@ impl Drop for Account<'_> {
         let event = AccessEvent {
             request_id: Some(&self.request_id),
             trace_id: self.trace.id(),
-            user_flow: self.flow.map(|flow| flow.name.as_str()),
+            user_flow: self.flow.map(|flow| &flow.name),
             step: self.hook.map(|hook| hook.step),
-            caller: self.caller.map(|(caller, _)| caller.name.as_str()),
+            caller: self.caller.map(|(caller, _)| &caller.name),
             credential: self.caller.map(|(_, credential)| credential.label.as_str()),
             credential_failure: self.auth_failure.map(AuthFailure::as_str),
             connector: self.connector.map(Connector::name),

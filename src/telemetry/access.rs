@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::flow::{Reason, Step};
+use crate::{
+    config::Name,
+    flow::{Reason, Step},
+};
 
 use super::{
     ClaimNames, DecisionLabel, Duplicate, Outcome,
@@ -31,11 +34,11 @@ pub struct AccessEvent<'a> {
     /// W3C trace id, 32 hex digits.
     pub trace_id: Option<&'a str>,
     /// From the configuration; absent before the route is known.
-    pub user_flow: Option<&'a str>,
+    pub user_flow: Option<&'a Name>,
     /// Absent before the route is known.
     pub step: Option<Step>,
     /// From the configuration; absent before the caller is authenticated.
-    pub caller: Option<&'a str>,
+    pub caller: Option<&'a Name>,
     /// Which credential of the caller matched: an identifier, never the credential.
     pub credential: Option<&'a str>,
     /// Which check of the credentials failed; the caller is not told.
@@ -127,23 +130,23 @@ impl AccessEvent<'_> {
         out.push(b'"');
         text(out, key!("request_id"), self.request_id);
         text(out, key!("trace_id"), self.trace_id);
-        text(out, key!("user_flow"), self.user_flow);
-        text(out, key!("step"), self.step.map(Step::as_str));
-        text(out, key!("caller"), self.caller);
+        plain(out, key!("user_flow"), self.user_flow.map(Name::as_str));
+        plain(out, key!("step"), self.step.map(Step::as_str));
+        plain(out, key!("caller"), self.caller.map(Name::as_str));
         text(out, key!("credential"), self.credential);
         text(out, key!("credential_failure"), self.credential_failure);
         text(out, key!("connector"), self.connector);
-        text(out, key!("decision"), Some(self.decision.as_str()));
-        text(out, key!("outcome"), Some(self.outcome.as_str()));
-        text(out, key!("reason"), self.reason.map(Reason::as_str));
-        text(out, key!("blame"), self.reason.map(|reason| reason.blame().as_str()));
+        plain(out, key!("decision"), Some(self.decision.as_str()));
+        plain(out, key!("outcome"), Some(self.outcome.as_str()));
+        plain(out, key!("reason"), self.reason.map(Reason::as_str));
+        plain(out, key!("blame"), self.reason.map(|reason| reason.blame().as_str()));
         text(out, key!("hint"), self.reason.map(Reason::hint));
         number(out, key!("status"), self.status.map(u64::from));
         number(out, key!("upstream_status"), self.upstream_status.map(u64::from));
         boolean(out, key!("refusal"), self.refusal.then_some(true));
         boolean(out, key!("reused"), self.reused);
         number(out, key!("attempts"), self.attempts.map(u64::from));
-        text(out, key!("duplicate"), self.duplicate.map(Duplicate::as_str));
+        plain(out, key!("duplicate"), self.duplicate.map(Duplicate::as_str));
         millis(out, key!("duration_ms"), self.total);
         millis(out, key!("upstream_ms"), self.upstream);
         millis(out, key!("wait_ms"), self.wait);
@@ -172,7 +175,7 @@ impl AccessEvent<'_> {
         out.extend_from_slice(b" (");
         out.extend_from_slice(self.outcome.as_str().as_bytes());
         out.extend_from_slice(b") ");
-        push_escaped(out, self.user_flow.unwrap_or("-"));
+        out.extend_from_slice(self.user_flow.map_or("-", Name::as_str).as_bytes());
         out.push(b'/');
         out.extend_from_slice(self.step.map_or("-", Step::as_str).as_bytes());
         if let Some(reason) = self.reason {
@@ -188,7 +191,7 @@ impl AccessEvent<'_> {
         }
         for (name, value) in [
             ("credential_failure", self.credential_failure),
-            ("caller", self.caller),
+            ("caller", self.caller.map(Name::as_str)),
             ("connector", self.connector),
             ("duplicate", self.duplicate.map(Duplicate::as_str)),
         ] {
@@ -239,6 +242,16 @@ fn text(out: &mut Vec<u8>, key: &'static str, value: Option<&str>) {
     if let Some(value) = value {
         out.extend_from_slice(key.as_bytes());
         push_json_string(out, value);
+    }
+}
+
+/// Of text that needs no escaping: a name, or a word of a closed set.
+fn plain(out: &mut Vec<u8>, key: &'static str, value: Option<&str>) {
+    if let Some(value) = value {
+        out.extend_from_slice(key.as_bytes());
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
     }
 }
 

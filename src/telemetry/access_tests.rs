@@ -16,13 +16,15 @@ fn names<const N: usize>(names: [&str; N]) -> ClaimNames {
 fn everything_known() -> AccessEvent<'static> {
     static SENT: LazyLock<ClaimNames> = LazyLock::new(|| names(["given_name", "jobTitle"]));
     static RECEIVED: LazyLock<ClaimNames> = LazyLock::new(|| names(["country"]));
+    static FLOW: LazyLock<Name> = LazyLock::new(|| Name::parse("B2X_1_PartnerSignUp").unwrap());
+    static CALLER: LazyLock<Name> = LazyLock::new(|| Name::parse("entra").unwrap());
     AccessEvent {
         at: UNIX_EPOCH + Duration::from_millis(1_767_225_599_990),
         request_id: Some("req-1"),
         trace_id: Some("0af7651916cd43dd8448eb211c80319c"),
-        user_flow: Some("B2X_1_PartnerSignUp"),
+        user_flow: Some(&FLOW),
         step: Some(Step::PostAttributeCollection),
-        caller: Some("entra"),
+        caller: Some(&CALLER),
         credential: Some("basic-0"),
         credential_failure: Some("credential_mismatch"),
         connector: Some("request-approval"),
@@ -140,20 +142,41 @@ fn hostile_text_stays_inside_its_string_and_its_line() {
     let event = AccessEvent {
         request_id: Some(hostile),
         trace_id: Some(hostile),
-        user_flow: Some(hostile),
-        caller: Some(hostile),
         credential: Some(hostile),
         connector: Some(hostile),
         ..nothing_known()
     };
     let read = parsed(&event);
     assert_eq!(read["decision"], "none");
-    for field in ["request_id", "trace_id", "user_flow", "caller", "credential", "connector"] {
+    for field in ["request_id", "trace_id", "credential", "connector"] {
         assert_eq!(read[field], hostile, "{field}");
     }
     for line in [json_line(&event), text_line(&event)] {
         let line = line.strip_suffix('\n').unwrap();
         assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line}");
+    }
+}
+
+#[test]
+fn what_is_written_as_it_stands_needs_no_escaping() {
+    let of_reasons = Reason::all().flat_map(|reason| [reason.as_str(), reason.blame().as_str()]);
+    let words = Step::ALL
+        .map(Step::as_str)
+        .into_iter()
+        .chain(DecisionLabel::ALL.map(DecisionLabel::as_str))
+        .chain(Outcome::ALL.map(Outcome::as_str))
+        .chain([Duplicate::Joined, Duplicate::Replayed].map(Duplicate::as_str))
+        .chain(of_reasons)
+        .map(str::to_owned);
+    // Any text of one or two characters that can be a name.
+    let characters = || (0..=0xff).map(char::from);
+    let texts = characters().flat_map(|one| characters().map(move |other| format!("{one}{other}")));
+    let names = texts.filter(|text| Name::parse(text).is_some());
+    let mut escaped = Vec::new();
+    for text in words.chain(names) {
+        escaped.clear();
+        push_escaped(&mut escaped, &text);
+        assert_eq!(escaped, text.as_bytes());
     }
 }
 

@@ -34,24 +34,26 @@ fn is_request_id(id: &str) -> bool {
 /// drawing randomness for each hook would cost more than the rest of its bookkeeping.
 pub(super) fn new_request_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    hexadecimal([*PROCESS, NEXT.fetch_add(1, Ordering::Relaxed)])
+    let mut id = String::with_capacity(32);
+    id.push_str(&PROCESS);
+    push_hexadecimal(&mut id, NEXT.fetch_add(1, Ordering::Relaxed));
+    id
 }
 
-/// 16 digits each, in lower case. By hand, since `format!` doubles what it costs to begin with a hook.
-fn hexadecimal(halves: [u64; 2]) -> String {
-    let mut digits = String::with_capacity(32);
-    for byte in halves.into_iter().flat_map(u64::to_be_bytes) {
+/// 16 digits in lower case. By hand, since `write!` doubles what it costs to begin with a hook.
+fn push_hexadecimal(text: &mut String, number: u64) {
+    for byte in number.to_be_bytes() {
         for digit in [byte >> 4, byte & 0xf] {
-            digits.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+            text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
         }
     }
-    digits
 }
 
-static PROCESS: LazyLock<u64> = LazyLock::new(|| {
+/// The random half in hexadecimal.
+static PROCESS: LazyLock<String> = LazyLock::new(|| {
     let mut random = [0; 8];
     aws_lc_rs::rand::fill(&mut random).expect("the system has a source of randomness");
-    u64::from_ne_bytes(random)
+    format!("{:016x}", u64::from_ne_bytes(random))
 });
 
 /// Draws the random half now: the first use of the source takes tens of milliseconds, which no hook should pay.
@@ -158,9 +160,15 @@ mod tests {
 
     #[test]
     fn an_id_of_our_own_is_both_halves_in_hexadecimal_digits() {
-        for halves in [[0, 0], [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210], [u64::MAX, 1]] {
-            assert_eq!(hexadecimal(halves), format!("{:016x}{:016x}", halves[0], halves[1]));
+        for number in [0, 1, 0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, u64::MAX] {
+            let mut text = String::new();
+            push_hexadecimal(&mut text, number);
+            assert_eq!(text, format!("{number:016x}"));
         }
+        let [one, other] = [new_request_id(), new_request_id()];
+        assert_eq!((one.len(), &one[..16]), (32, PROCESS.as_str()));
+        assert_eq!(one[..16], other[..16]);
+        assert!(one.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)), "{one}");
     }
 
     #[test]

@@ -235,7 +235,12 @@ impl Drop for Account<'_> {
             self.facts.took = Some(now - began);
         }
         let remaining = |deadline: Instant| deadline.saturating_duration_since(now);
-        let repairs: Vec<_> = self.repairs.iter().map(Repair::as_str).collect();
+        // Hardly any answer needs one.
+        let repairs: Vec<_> = if self.repairs.is_empty() {
+            Vec::new()
+        } else {
+            self.repairs.iter().map(Repair::as_str).collect()
+        };
         let event = AccessEvent {
             request_id: Some(&self.request_id),
             trace_id: self.trace.id(),

@@ -1,6 +1,11 @@
 //! Points in time as log lines write them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    cell::Cell,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::escape::last_three_digits;
 
 /// Appends `2026-01-31T23:59:59.999Z`: RFC 3339 in UTC with milliseconds.
 ///
@@ -8,17 +13,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(super) fn push_rfc3339(out: &mut Vec<u8>, at: SystemTime) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs().min(LAST_SECOND);
+    let (second, mut text) = WRITTEN.get();
+    if second != seconds {
+        text = at_the_second(seconds);
+        WRITTEN.set((seconds, text));
+    }
+    text[20..23].copy_from_slice(&last_three_digits(u64::from(since.subsec_millis())));
+    out.extend_from_slice(&text);
+}
+
+thread_local! {
+    /// The second that was written last, and its text: most lines of a busy worker share it.
+    static WRITTEN: Cell<(u64, [u8; 24])> = const { Cell::new((0, *b"1970-01-01T00:00:00.000Z")) };
+}
+
+fn at_the_second(seconds: u64) -> [u8; 24] {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil_from_days(days);
-    let mut text = *b"yyyy-mm-ddThh:mm:ss.mmmZ";
+    let mut text = *b"yyyy-mm-ddThh:mm:ss.000Z";
     fill(&mut text[0..4], year);
     fill(&mut text[5..7], month);
     fill(&mut text[8..10], day);
     fill(&mut text[11..13], second / 3_600);
     fill(&mut text[14..16], second / 60 % 60);
     fill(&mut text[17..19], second % 60);
-    fill(&mut text[20..23], u64::from(since.subsec_millis()));
-    out.extend_from_slice(&text);
+    text
 }
 
 /// The number's last digits, as many as there is room for.
@@ -76,8 +95,15 @@ mod tests {
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
             (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
         ];
-        for (millis, expected) in cases {
+        // Also after another second, and a second time in the same one.
+        for (millis, expected) in cases.into_iter().chain(cases).flat_map(|case| [case, case]) {
             assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_millis(millis)), expected);
+        }
+        for (millis, expected) in cases.map(|(millis, expected)| (millis / 1_000 * 1_000 + 42, expected)) {
+            assert_eq!(
+                rfc3339(UNIX_EPOCH + Duration::from_millis(millis)),
+                format!("{}042Z", &expected[..20])
+            );
         }
     }
 

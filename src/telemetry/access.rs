@@ -20,6 +20,13 @@ macro_rules! key {
     };
 }
 
+/// The same of a text, with the quote that begins it.
+macro_rules! text_key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":\"")
+    };
+}
+
 static NO_NAMES: ClaimNames = ClaimNames::none();
 
 /// What is said about one hook when it has ended.
@@ -128,25 +135,25 @@ impl AccessEvent<'_> {
         out.extend_from_slice(b"{\"time\":\"");
         push_rfc3339(out, self.at);
         out.push(b'"');
-        text(out, key!("request_id"), self.request_id);
-        text(out, key!("trace_id"), self.trace_id);
-        plain(out, key!("user_flow"), self.user_flow.map(Name::as_str));
-        plain(out, key!("step"), self.step.map(Step::as_str));
-        plain(out, key!("caller"), self.caller.map(Name::as_str));
-        text(out, key!("credential"), self.credential);
-        text(out, key!("credential_failure"), self.credential_failure);
-        text(out, key!("connector"), self.connector);
-        plain(out, key!("decision"), Some(self.decision.as_str()));
-        plain(out, key!("outcome"), Some(self.outcome.as_str()));
-        plain(out, key!("reason"), self.reason.map(Reason::as_str));
-        plain(out, key!("blame"), self.reason.map(|reason| reason.blame().as_str()));
-        text(out, key!("hint"), self.reason.map(Reason::hint));
+        text(out, text_key!("request_id"), self.request_id);
+        text(out, text_key!("trace_id"), self.trace_id);
+        plain(out, text_key!("user_flow"), self.user_flow.map(Name::as_str));
+        plain(out, text_key!("step"), self.step.map(Step::as_str));
+        plain(out, text_key!("caller"), self.caller.map(Name::as_str));
+        text(out, text_key!("credential"), self.credential);
+        text(out, text_key!("credential_failure"), self.credential_failure);
+        text(out, text_key!("connector"), self.connector);
+        plain(out, text_key!("decision"), Some(self.decision.as_str()));
+        plain(out, text_key!("outcome"), Some(self.outcome.as_str()));
+        plain(out, text_key!("reason"), self.reason.map(Reason::as_str));
+        plain(out, text_key!("blame"), self.reason.map(|reason| reason.blame().as_str()));
+        text(out, text_key!("hint"), self.reason.map(Reason::hint));
         number(out, key!("status"), self.status.map(u64::from));
         number(out, key!("upstream_status"), self.upstream_status.map(u64::from));
         boolean(out, key!("refusal"), self.refusal.then_some(true));
         boolean(out, key!("reused"), self.reused);
         number(out, key!("attempts"), self.attempts.map(u64::from));
-        plain(out, key!("duplicate"), self.duplicate.map(Duplicate::as_str));
+        plain(out, text_key!("duplicate"), self.duplicate.map(Duplicate::as_str));
         millis(out, key!("duration_ms"), self.total);
         millis(out, key!("upstream_ms"), self.upstream);
         millis(out, key!("wait_ms"), self.wait);
@@ -238,18 +245,20 @@ impl AccessEvent<'_> {
     }
 }
 
+#[inline]
 fn text(out: &mut Vec<u8>, key: &'static str, value: Option<&str>) {
     if let Some(value) = value {
         out.extend_from_slice(key.as_bytes());
-        push_json_string(out, value);
+        push_escaped(out, value);
+        out.push(b'"');
     }
 }
 
 /// Of text that needs no escaping: a name, or a word of a closed set.
+#[inline]
 fn plain(out: &mut Vec<u8>, key: &'static str, value: Option<&str>) {
     if let Some(value) = value {
         out.extend_from_slice(key.as_bytes());
-        out.push(b'"');
         out.extend_from_slice(value.as_bytes());
         out.push(b'"');
     }
@@ -269,6 +278,7 @@ fn boolean(out: &mut Vec<u8>, key: &'static str, value: Option<bool>) {
     }
 }
 
+#[inline]
 fn millis(out: &mut Vec<u8>, key: &'static str, value: Option<Duration>) {
     if let Some(value) = value {
         out.extend_from_slice(key.as_bytes());

@@ -54,23 +54,26 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
 
 /// Appends the number in decimal.
 pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
-    // Of lengths that the compiler knows, so that each is written in one go.
-    let [hundreds, tens, ones] = last_three_digits(number);
+    // In pieces of lengths that the compiler knows, so that each is written in one go.
     match number {
-        0..10 => out.push(ones),
-        10..100 => out.extend_from_slice(&[tens, ones]),
-        100..1_000 => out.extend_from_slice(&[hundreds, tens, ones]),
+        0..10 => out.push(last_digit(number)),
+        10..100 => out.extend_from_slice(&[last_digit(number / 10), last_digit(number)]),
+        100..1_000 => out.extend_from_slice(&last_three_digits(number)),
         1_000.. => {
             push_number(out, number / 1_000);
-            out.extend_from_slice(&[hundreds, tens, ones]);
+            out.extend_from_slice(&last_three_digits(number));
         }
     }
 }
 
 /// The last three digits of the number in decimal, with zeros in front.
 pub(super) fn last_three_digits(number: u64) -> [u8; 3] {
+    [number / 100, number / 10, number].map(last_digit)
+}
+
+fn last_digit(number: u64) -> u8 {
     // A remainder of ten is below ten.
-    [number / 100, number / 10, number].map(|number| b'0' + (number % 10) as u8)
+    b'0' + (number % 10) as u8
 }
 
 fn needs_escape(byte: u8) -> bool {

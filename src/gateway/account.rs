@@ -35,7 +35,6 @@ use crate::{
 pub(super) struct Account<'a> {
     current: &'a Current,
     received: Instant,
-    deadline: Option<Instant>,
     request_id: Cow<'a, str>,
     trace: Trace<'a>,
     flow: Option<&'a Flow>,
@@ -71,7 +70,6 @@ impl<'a> Account<'a> {
         Self {
             current,
             received,
-            deadline: None,
             request_id: correlation::request_id(&head.headers),
             trace: Trace::of(&head.headers),
             flow: None,
@@ -95,11 +93,9 @@ impl<'a> Account<'a> {
 
     /// The hook is known, and so is when it must be answered.
     pub(super) fn routed(&mut self, flow: &'a Flow, hook: &'a Hook) -> Instant {
-        let deadline = self.received + flow.answer_within;
         self.flow = Some(flow);
         self.hook = Some(hook);
-        self.deadline = Some(deadline);
-        deadline
+        self.received + flow.answer_within
     }
 
     pub(super) fn received(&self) -> Instant {
@@ -234,7 +230,8 @@ impl Drop for Account<'_> {
         if let Some(began) = self.calling {
             self.facts.took = Some(now - began);
         }
-        let remaining = |deadline: Instant| deadline.saturating_duration_since(now);
+        let total = now - self.received;
+        let remaining = |flow: &Flow| flow.answer_within.saturating_sub(total);
         // Hardly any answer needs one.
         let repairs: Vec<_> = if self.repairs.is_empty() {
             Vec::new()
@@ -257,10 +254,10 @@ impl Drop for Account<'_> {
             reused: self.facts.reused,
             attempts: Some(self.facts.attempts).filter(|attempts| *attempts > 1),
             duplicate: self.duplicate,
-            total: Some(now - self.received),
+            total: Some(total),
             upstream: self.facts.took,
             wait: Some(self.facts.waited).filter(|waited| !waited.is_zero()),
-            deadline_remaining: self.ending.and(self.deadline).map(remaining),
+            deadline_remaining: self.ending.and(self.flow).map(remaining),
             bytes_in: self.bytes_in.unwrap_or(0),
             bytes_out: self.ending.map_or(0, |ending| ending.bytes_out),
             claims_sent: self.claims_sent,

@@ -245,6 +245,7 @@ impl AccessEvent<'_> {
     }
 }
 
+// What writes a field is inlined, so that the compiler knows its key.
 #[inline]
 fn text(out: &mut Vec<u8>, key: &'static str, value: Option<&str>) {
     if let Some(value) = value {

@@ -39,11 +39,6 @@ impl<'a> Member<'a> {
         Self { name, value, key, written: None }
     }
 
-    /// The same that stands in its message as it would be written: `written` is `"name":value`.
-    pub(super) fn as_written(name: &'a str, value: &'a str, written: &'a str) -> Self {
-        Self { written: Some(written), ..Self::new(Cow::Borrowed(name), value) }
-    }
-
     /// Whether the value is `null`, which means "no value" on this wire and is passed on in neither direction.
     pub fn is_null(&self) -> bool {
         self.value == "null"
@@ -83,9 +78,6 @@ pub enum ObjectError {
 /// The members of the object that `text` is, in its order.
 pub fn read(text: &str) -> Result<Vec<Member<'_>>, ObjectError> {
     let members = plain::members(text).map_or_else(|| read_any(text), Ok)?;
-    if members.iter().any(|member| !is_shallow(member.value)) {
-        return Err(ObjectError::TooDeep);
-    }
     if has_duplicate(&members) {
         return Err(ObjectError::Duplicate);
     }
@@ -95,6 +87,7 @@ pub fn read(text: &str) -> Result<Vec<Member<'_>>, ObjectError> {
 fn read_any(text: &str) -> Result<Vec<Member<'_>>, ObjectError> {
     let mut json = serde_json::Deserializer::from_str(text);
     match json.deserialize_map(Members).and_then(|members| json.end().map(|()| members)) {
+        Ok(members) if members.iter().any(|member| !is_shallow(member.value)) => Err(ObjectError::TooDeep),
         Ok(members) => Ok(members),
         Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => Err(ObjectError::NotJson),
         // A name that is no Unicode text, such as a lone surrogate, is JSON by its grammar; still nobody can match it.

@@ -1,5 +1,7 @@
 //! The selected set of one connector and one direction.
 
+use std::ptr;
+
 use super::{ClaimName, Member, name};
 use crate::flow::Claims;
 use name::{Identity, Key, OwnedIdentity};
@@ -9,6 +11,8 @@ use name::{Identity, Key, OwnedIdentity};
 pub struct Selection {
     /// Sorted by key and then by identity, so that looking one up does not cost more in a long list.
     entries: Vec<Entry>,
+    /// A bit for each place that the key of an entry has.
+    places: u64,
     direction: Direction,
 }
 
@@ -104,7 +108,8 @@ impl Selection {
         entries.sort_by(|one, two| {
             one.key.cmp(&two.key).then_with(|| one.identity.as_identity().cmp(&two.identity.as_identity()))
         });
-        Self { entries, direction }
+        let places = entries.iter().fold(0, |places, entry| places | place(entry.key));
+        Self { entries, places, direction }
     }
 
     /// What selects a claim of this name, if anything does.
@@ -114,9 +119,12 @@ impl Selection {
 
     /// [`Self::passes`], for a name whose key is known.
     fn passes_by<'a>(&'a self, key: Key, name: &'a str) -> Option<Match<'a>> {
+        // Nearly every claim that nothing selects is out here or a few lines on, before anybody has looked at its name.
+        if self.places & place(key) == 0 {
+            return None;
+        }
         let entries = &self.entries[self.entries.partition_point(|entry| entry.key < key)..];
         let entries = match entries {
-            // Nearly every claim that nothing selects is out here, before anybody has looked at its name.
             [] => return None,
             [first, ..] if first.key != key => return None,
             // Nearly every other one is here: nothing else can be meant, and it is.
@@ -162,8 +170,9 @@ impl Selection {
         for member in members {
             match self.judge(member) {
                 Verdict::Passes(found) => {
-                    // Not respelled, it leaves as it stands; nearly every API and identity provider writes it so.
-                    match member.written.filter(|_| found.name == member.name) {
+                    // Not respelled, it leaves as it stands; nearly every API and identity provider writes it so. Then its
+                    // name is the very text that was looked up, and need not be compared.
+                    match member.written.filter(|_| ptr::eq(found.name, &raw const *member.name)) {
                         Some(written) => selected.claims.push_written(written),
                         None => selected.claims.push(found.name, member.value),
                     }
@@ -176,6 +185,11 @@ impl Selection {
         }
         selected
     }
+}
+
+/// One bit of 64, by the key: a short list leaves most of them free.
+fn place(key: Key) -> u64 {
+    1 << (key.spread() % 64)
 }
 
 #[cfg(test)]

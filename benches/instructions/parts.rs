@@ -68,7 +68,7 @@ pub(crate) fn authenticate(callers: usize) -> Part {
         .header(AUTHORIZATION, format!("Basic {pair}"));
     let (head, ()) = request.body(()).expect("the head is well-formed").into_parts();
     after_the_first(move || {
-        let key = guard.admit(black_box(&head), None, UNIX_EPOCH);
+        let key = guard.admit(black_box(&head), None, || UNIX_EPOCH);
         assert_eq!(key.map(|key| key.caller), Ok(middle));
     })
 }

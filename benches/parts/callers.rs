@@ -36,11 +36,11 @@ pub(crate) fn measure(criterion: &mut Criterion) {
         let (middle, stranger) = (count / 2, Credentials::of(count));
         for (kind, request) in KINDS {
             let (right, wrong) = (request(&callers[middle]), request(&stranger));
-            assert_eq!(guard.admit(&right, None, now).map(|key: Key| key.caller), Ok(middle), "{kind}");
-            assert_eq!(guard.admit(&wrong, None, now), Err(AuthFailure::Mismatch), "{kind}");
+            assert_eq!(guard.admit(&right, None, || now).map(|key: Key| key.caller), Ok(middle), "{kind}");
+            assert_eq!(guard.admit(&wrong, None, || now), Err(AuthFailure::Mismatch), "{kind}");
             for (name, request) in [("right", &right), ("wrong", &wrong)] {
                 group.bench_function(format!("claimgate/{kind}, {name}, of {count}"), |bencher| {
-                    bencher.iter(|| guard.admit(black_box(request), None, now));
+                    bencher.iter(|| guard.admit(black_box(request), None, || now));
                 });
             }
         }

@@ -40,7 +40,7 @@ fn guard(callers: &[Caller]) -> Guard {
 
 fn admit(guard: &Guard, query: &str, peer: Option<&Peer>) -> Result<Key, AuthFailure> {
     let request = Request::post(format!("/flows/f/postFederationSignup?{query}")).body(()).unwrap();
-    guard.admit(&request.into_parts().0, peer, SystemTime::now())
+    guard.admit(&request.into_parts().0, peer, SystemTime::now)
 }
 
 const fn at(caller: usize, credential: usize) -> Key {
@@ -121,9 +121,9 @@ fn a_certificate_that_ends_during_a_connection_is_refused_from_then_on() {
     for shown in [&pin, &ours] {
         let peer = shown.peer();
         let end = peer.validity().not_after;
-        assert!(guard.admit(&request, Some(&peer), SystemTime::now()).is_ok());
-        assert!(guard.admit(&request, Some(&peer), end).is_ok());
-        let later = guard.admit(&request, Some(&peer), end + Duration::from_secs(1));
+        assert!(guard.admit(&request, Some(&peer), SystemTime::now).is_ok());
+        assert!(guard.admit(&request, Some(&peer), || end).is_ok());
+        let later = guard.admit(&request, Some(&peer), || end + Duration::from_secs(1));
         assert_eq!(later, Err(AuthFailure::CertificateMismatch));
     }
 }

@@ -96,11 +96,17 @@ impl Guard {
         !self.basic.is_empty()
     }
 
-    /// Which credential lets this request of this client in, at `now`.
+    /// Which credential lets this request of this client in. What time it is `now` is asked where a certificate is shown:
+    /// no other credential ends by itself.
     ///
     /// Every credential of the kinds presented is compared, also after one has matched, so that the time taken says
     /// nothing about them.
-    pub fn admit(&self, request: &Parts, peer: Option<&Peer>, now: SystemTime) -> Result<Key, AuthFailure> {
+    pub fn admit(
+        &self,
+        request: &Parts,
+        peer: Option<&Peer>,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Result<Key, AuthFailure> {
         let mut attempt = Attempt { best: None, presented: false };
         let basic = basic(&request.headers)?;
         let code = code(request.uri.query().unwrap_or_default())?;
@@ -111,7 +117,7 @@ impl Guard {
         }
         let peer = peer.filter(|_| !self.certificates.is_empty());
         if let Some(peer) = peer {
-            attempt.show(peer, &self.certificates, now);
+            attempt.show(peer, &self.certificates, now());
         }
         match attempt {
             Attempt { best: Some(key), .. } => Ok(key),

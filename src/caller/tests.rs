@@ -57,7 +57,7 @@ fn admit(guard: &Guard, query: &str, headers: &[(&str, &str)]) -> Result<Key, Au
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    guard.admit(&request.body(()).unwrap().into_parts().0, None, SystemTime::now())
+    guard.admit(&request.body(()).unwrap().into_parts().0, None, SystemTime::now)
 }
 
 fn authorization(pair: &str) -> String {

@@ -193,11 +193,10 @@ impl Snapshot {
         head: &Parts,
         peer: Option<&Peer>,
     ) -> Result<caller::Key, AuthFailure> {
-        let now = SystemTime::now();
         if let Some(tls) = &self.tls {
-            tls.admit(peer, now)?;
+            tls.admit(peer, SystemTime::now())?;
         }
-        flow.guard.admit(head, peer, now)
+        flow.guard.admit(head, peer, SystemTime::now)
     }
 
     /// Lets the metrics show what is in force now, instead of what was in `before`.

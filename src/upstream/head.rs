@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 
 use httparse::{EMPTY_HEADER, Header, ParserConfig, Response, Status};
+use memchr::memchr;
 
 use super::{Defect, RetryAfter};
 
@@ -52,7 +53,7 @@ impl Section {
     /// The length of the section at the beginning of `bytes`, its empty line included; `None` if it has not ended
     /// yet. `bytes` begins with the same bytes at each call.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Defect> {
-        while let Some(offset) = bytes[self.scanned..].iter().position(|&byte| byte == b'\n') {
+        while let Some(offset) = memchr(b'\n', &bytes[self.scanned..]) {
             let feed = self.scanned + offset;
             let Some((b'\r', line)) = bytes[self.line..feed].split_last() else {
                 return Err(Defect::BareLineFeed);

@@ -104,10 +104,16 @@ impl Watcher {
     fn poll(&mut self, progress: &Progress, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Due> {
         let now_at = progress.now();
         if self.seen != Some(now_at) {
-            let now = Instant::now();
             self.seen = Some(now_at);
-            self.until = self.timeouts.of(now_at.0).map(|timeout| now + timeout);
-            self.rests_at = matches!(now_at.0, Phase::Idle | Phase::Unknown).then(|| now + RESTS_AFTER);
+            (self.until, self.rests_at) = match self.timeouts.of(now_at.0) {
+                // While a hook lives, what time it is does not matter.
+                None => (None, None),
+                Some(timeout) => {
+                    let now = Instant::now();
+                    let rests = matches!(now_at.0, Phase::Idle | Phase::Unknown);
+                    (Some(now + timeout), rests.then(|| now + RESTS_AFTER))
+                }
+            };
         }
         loop {
             let next = self.until.into_iter().chain(self.rests_at).chain(self.aged_at).min();

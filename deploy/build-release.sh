@@ -44,6 +44,7 @@ fi
 set -m
 job=
 counts=
+pgo=
 end_all() {
   local status=$?
   trap - EXIT HUP INT TERM
@@ -52,6 +53,8 @@ end_all() {
     wait "$job" 2>/dev/null || true
   fi
   [[ -z $counts ]] || rm -rf "$counts"
+  # What an earlier call has left there is not what this one was asked for.
+  [[ $status == 0 || -z $pgo ]] || rm -f "$pgo/claimgate" "$pgo/claimgate.new"
   exit "$status"
 }
 trap end_all EXIT

@@ -80,7 +80,7 @@ set_up() {
     echo "building claimgate" >&2
     if [[ $profile == dist && -z $plain ]]; then
       # What is there already is left alone; what cannot be had is named by the script.
-      rustup component add llvm-tools >"$scratch/rustup.log" 2>&1 || true
+      [[ -n ${LLVM_PROFDATA:-} ]] || rustup component add llvm-tools >"$scratch/rustup.log" 2>&1 || true
       claimgate=$("$ROOT/deploy/build-release.sh") || die "deploy/build-release.sh failed"
     else
       claimgate=$(built claimgate build --profile "$profile" --bin claimgate)

@@ -13,7 +13,7 @@ mod retries;
 
 pub use breaker::{Availability, Breaker, Pass, Turn};
 pub use in_flight::{InFlight, OwnedPermit, Permit};
-pub use keyed_hash::KeyedHash;
+pub use keyed_hash::{KeyedHash, Tag};
 pub use per_user::PerUser;
 pub use rate::{Limited, Rate};
 pub use retries::{RetryBudget, full_jitter};

@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    hash::{BuildHasher as _, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +19,7 @@ use governor::{
 };
 
 use super::{
-    keyed_hash::KeyedHash,
+    keyed_hash::{KeyedHash, Tag},
     rate::{Limited, clock, quota},
 };
 use crate::{config::RateLimit, flow::claims::User, telemetry::Counter};
@@ -38,7 +39,7 @@ pub struct PerUser<C: Clock = DefaultClock> {
 }
 
 /// A user, under a hash: what is remembered of users says nothing about them.
-type Key = [u8; 16];
+type Key = Tag;
 
 impl PerUser {
     /// Most users that are remembered at a time, which takes some 5 MiB.
@@ -98,6 +99,8 @@ impl<C: Clock> fmt::Debug for PerUser<C> {
 /// What is remembered: for each user when their burst is whole again.
 struct Room {
     parts: Box<[Mutex<Part>]>,
+    /// Spreads users evenly over the parts.
+    spread: RandomState,
     most_in_part: usize,
     unlimited: Counter,
 }
@@ -106,12 +109,14 @@ type Part = HashMap<Key, Nanos>;
 
 impl Room {
     fn new(parts: usize, most_in_part: usize, unlimited: Counter) -> Self {
-        Self { parts: (0..parts).map(|_| Mutex::default()).collect(), most_in_part, unlimited }
+        let parts = (0..parts).map(|_| Mutex::default()).collect();
+        Self { parts, spread: RandomState::new(), most_in_part, unlimited }
     }
 
-    /// The part of this key; a hash spreads users evenly.
+    /// The part of this key.
     fn part(&self, key: Key) -> MutexGuard<'_, Part> {
-        lock(&self.parts[usize::from(key[0]) % self.parts.len()])
+        let [place, ..] = self.spread.hash_one(key).to_le_bytes();
+        lock(&self.parts[usize::from(place) % self.parts.len()])
     }
 
     fn each_part(&self) -> impl Iterator<Item = MutexGuard<'_, Part>> {

@@ -148,9 +148,11 @@ fn a_training_that_fails_or_counts_nothing_yields_no_program() {
     {
         let stage = Stage::new();
         fs::write(stage.path().join(what), "").expect("the directory can be written to");
+        fs::create_dir_all(stage.path().join("target/pgo")).expect("the directory can be written to");
+        fs::write(stage.program(), "built by an earlier call").expect("the directory can be written to");
         fails(&mut stage.command(), with);
         assert_eq!(stage.calls(), ["build counting", "train counting"]);
-        assert_eq!(stage.left(), ["counting"], "no counts and no profile are left");
+        assert_eq!(stage.left(), ["counting"], "no counts, no profile and nothing of before are left");
     }
 }
 

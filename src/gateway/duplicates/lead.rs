@@ -14,11 +14,12 @@ use zeroize::Zeroizing;
 
 use super::{
     Duplicates, Ending, Failed, Kept,
-    store::{Before, End, Hash},
+    store::{Before, End},
 };
 use crate::{
     connector::{Decided, IdempotencyKey},
     flow::{Failure, Reason},
+    limits::Tag,
 };
 
 /// The first hook of its kind.
@@ -95,13 +96,13 @@ impl<H> Told<H> {
 #[derive(Debug)]
 pub(super) struct Entry {
     duplicates: Arc<Duplicates>,
-    hash: Hash,
+    hash: Tag,
     window: Duration,
     ended: bool,
 }
 
 impl Entry {
-    pub(super) fn new(duplicates: Arc<Duplicates>, hash: Hash, window: Duration) -> Self {
+    pub(super) fn new(duplicates: Arc<Duplicates>, hash: Tag, window: Duration) -> Self {
         Self { duplicates, hash, window, ended: false }
     }
 

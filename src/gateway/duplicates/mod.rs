@@ -145,6 +145,8 @@ impl Duplicates {
     fn with_bounds(bounds: Bounds, metrics: &Metrics) -> Arc<Self> {
         let (running_on, _) = watch::channel(0);
         let store = Mutex::new(Store::new(bounds));
+        // Its key is drawn now, and not by the first hook.
+        let _ = IdempotencyKey::fresh();
         let panics = metrics.panics();
         Arc::new(Self { hash: KeyedHash::new(), began: Instant::now(), store, running_on, panics })
     }

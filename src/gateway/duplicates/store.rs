@@ -5,34 +5,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map},
-    hash::{BuildHasherDefault, Hasher},
     time::Duration,
 };
 
-use crate::connector::IdempotencyKey;
-
-/// What a hook is known by: a keyed hash, so that nothing can be learned from it and nobody can make two collide.
-pub(super) type Hash = [u8; 16];
-
-/// Finds the place of a hash in a map by its own first bytes, which nobody can choose: to hash it once more would make
-/// it no better.
-#[derive(Default)]
-struct FirstBytes(u64);
-
-impl Hasher for FirstBytes {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    /// The length comes first, and is always the same.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
+use crate::{connector::IdempotencyKey, limits::Tag};
 
 /// How much is remembered at a time.
 #[derive(Clone, Copy, Debug)]
@@ -50,9 +26,9 @@ pub(super) const OVERHEAD: usize = 384;
 /// times are those since the store began.
 pub(super) struct Store<D, J> {
     bounds: Bounds,
-    entries: HashMap<Hash, Entry<D, J>, BuildHasherDefault<FirstBytes>>,
+    entries: HashMap<Tag, Entry<D, J>>,
     /// Those that are not in flight, the next to leave first.
-    leaving: BTreeMap<Leaving, Hash>,
+    leaving: BTreeMap<Leaving, Tag>,
     /// How many have ended, which tells apart those that leave at the same time.
     ended: u64,
     bytes: usize,
@@ -127,12 +103,12 @@ pub(super) struct Gone<D>(pub(super) Option<D>);
 impl<D: Clone, J> Store<D, J> {
     pub(super) fn new(bounds: Bounds) -> Self {
         // Growing would move all entries at once. Of what is reserved hardly anything is touched before it is used.
-        let entries = HashMap::with_capacity_and_hasher(bounds.entries, BuildHasherDefault::default());
+        let entries = HashMap::with_capacity(bounds.entries);
         Self { bounds, entries, leaving: BTreeMap::new(), ended: 0, bytes: 0 }
     }
 
     /// What a hook is at this time. `fresh` becomes its Idempotency-Key if it is not known.
-    pub(super) fn sight(&mut self, hash: Hash, now: Duration, fresh: IdempotencyKey) -> Sight<'_, D, J> {
+    pub(super) fn sight(&mut self, hash: Tag, now: Duration, fresh: IdempotencyKey) -> Sight<'_, D, J> {
         // Its time may be over though it has not left yet.
         let gone = if self.is_over(&hash, now) { self.remove(&hash) } else { None };
         let full = self.entries.len() >= self.bounds.entries || self.bytes + OVERHEAD > self.bounds.bytes;
@@ -160,7 +136,7 @@ impl<D: Clone, J> Store<D, J> {
 
     /// The call of a hook that leads has ended, which is remembered for `window` from now on. What those hold on to who
     /// wait for it, if there is anyone.
-    pub(super) fn end(&mut self, hash: &Hash, now: Duration, window: Duration, end: End<D>) -> Option<J> {
+    pub(super) fn end(&mut self, hash: &Tag, now: Duration, window: Duration, end: End<D>) -> Option<J> {
         let room = self.bounds.bytes.saturating_sub(self.bytes);
         let state = &mut self.entries.get_mut(hash)?.state;
         let State::InFlight { joined, before } = state else { return None };
@@ -204,7 +180,7 @@ impl<D: Clone, J> Store<D, J> {
         (self.entries.len(), self.bytes)
     }
 
-    fn is_over(&self, hash: &Hash, now: Duration) -> bool {
+    fn is_over(&self, hash: &Tag, now: Duration) -> bool {
         match self.entries.get(hash) {
             Some(Entry { state: State::Decided { leaving, .. } | State::Failed { leaving, .. }, .. }) => {
                 leaving.0 <= now
@@ -213,7 +189,7 @@ impl<D: Clone, J> Store<D, J> {
         }
     }
 
-    fn remove(&mut self, hash: &Hash) -> Option<Gone<D>> {
+    fn remove(&mut self, hash: &Tag) -> Option<Gone<D>> {
         let entry = self.entries.remove(hash)?;
         self.bytes -= OVERHEAD;
         match entry.state {

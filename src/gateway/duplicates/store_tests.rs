@@ -19,6 +19,10 @@ fn key(number: u8) -> IdempotencyKey {
     KEYS[usize::from(number)]
 }
 
+fn tag(number: u8) -> Tag {
+    [number; 16].into()
+}
+
 const FAILED: End<u32> = End::Failed { refused: false };
 
 /// It leads as the one before, of which no answer came.
@@ -37,23 +41,23 @@ const fn seconds(seconds: u64) -> Duration {
 #[test]
 fn a_decision_is_given_again_until_its_window_has_passed() {
     let mut store = Numbers::new(ROOMY);
-    assert_eq!(store.sight([1; 16], seconds(0), key(1)), first(1));
+    assert_eq!(store.sight(tag(1), seconds(0), key(1)), first(1));
     assert_eq!(
-        store.sight([1; 16], seconds(50), key(2)),
+        store.sight(tag(1), seconds(50), key(2)),
         Sight::InFlight { joined: &mut None, refused: false },
         "however long it takes"
     );
-    assert_eq!(store.sight([2; 16], seconds(50), key(2)), first(2), "another one is another one");
-    assert_eq!(store.end(&[1; 16], seconds(60), WINDOW, End::Decided(7, 3)), None);
+    assert_eq!(store.sight(tag(2), seconds(50), key(2)), first(2), "another one is another one");
+    assert_eq!(store.end(&tag(1), seconds(60), WINDOW, End::Decided(7, 3)), None);
     assert_eq!(store.size(), (2, 2 * OVERHEAD + 3));
     for now in [seconds(60), Duration::new(69, 999_999_999)] {
         assert_eq!(store.expire(now), None);
-        assert_eq!(store.sight([1; 16], now, key(3)), Sight::Decided(7));
+        assert_eq!(store.sight(tag(1), now, key(3)), Sight::Decided(7));
     }
     let gone = Some(Gone(Some(7)));
     let again = Sight::First { key: key(4), before: None, gone };
     assert_eq!(
-        store.sight([1; 16], seconds(70), key(4)),
+        store.sight(tag(1), seconds(70), key(4)),
         again,
         "with another key: it is not the same any more"
     );
@@ -63,89 +67,85 @@ fn a_decision_is_given_again_until_its_window_has_passed() {
 #[test]
 fn after_a_failure_the_next_one_leads_with_the_same_key_within_the_window() {
     let mut store = Numbers::new(ROOMY);
-    assert_eq!(store.sight([1; 16], seconds(0), key(1)), first(1));
-    store.end(&[1; 16], seconds(5), WINDOW, FAILED);
-    assert_eq!(store.sight([1; 16], seconds(14), key(2)), again(1));
+    assert_eq!(store.sight(tag(1), seconds(0), key(1)), first(1));
+    store.end(&tag(1), seconds(5), WINDOW, FAILED);
+    assert_eq!(store.sight(tag(1), seconds(14), key(2)), again(1));
     assert_eq!(store.expire(seconds(15)), None, "the window of the first failure ended with the second call");
-    store.end(&[1; 16], seconds(16), WINDOW, FAILED);
-    assert_eq!(store.sight([1; 16], seconds(25), key(3)), again(1));
-    store.end(&[1; 16], seconds(25), WINDOW, End::Unsent);
-    assert_eq!(store.sight([1; 16], seconds(34), key(4)), again(1), "the API may have seen the ones before");
+    store.end(&tag(1), seconds(16), WINDOW, FAILED);
+    assert_eq!(store.sight(tag(1), seconds(25), key(3)), again(1));
+    store.end(&tag(1), seconds(25), WINDOW, End::Unsent);
+    assert_eq!(store.sight(tag(1), seconds(34), key(4)), again(1), "the API may have seen the ones before");
 
-    assert_eq!(store.sight([2; 16], seconds(34), key(5)), first(5));
-    store.end(&[2; 16], seconds(34), WINDOW, End::Unsent);
+    assert_eq!(store.sight(tag(2), seconds(34), key(5)), first(5));
+    store.end(&tag(2), seconds(34), WINDOW, End::Unsent);
     assert_eq!(store.size(), (1, OVERHEAD), "what the API cannot have seen needs no memory");
-    assert_eq!(store.sight([2; 16], seconds(35), key(6)), first(6));
+    assert_eq!(store.sight(tag(2), seconds(35), key(6)), first(6));
 }
 
 #[test]
 fn that_a_user_was_refused_is_not_forgotten_over_failures_of_another_kind() {
     let mut store = Numbers::new(ROOMY);
-    store.sight([1; 16], seconds(0), key(1));
-    store.end(&[1; 16], seconds(0), WINDOW, End::Failed { refused: true });
+    store.sight(tag(1), seconds(0), key(1));
+    store.end(&tag(1), seconds(0), WINDOW, End::Failed { refused: true });
     let refused = || {
         let before = Some(Before { crowded_out: false, refused: true });
         Sight::First { key: key(1), before, gone: None }
     };
-    assert_eq!(store.sight([1; 16], seconds(1), key(2)), refused());
-    store.end(&[1; 16], seconds(1), WINDOW, FAILED);
-    assert_eq!(store.sight([1; 16], seconds(2), key(3)), refused());
-    store.end(&[1; 16], seconds(2), WINDOW, End::Unsent);
-    assert_eq!(store.sight([1; 16], seconds(3), key(4)), refused());
-    store.end(&[1; 16], seconds(3), WINDOW, End::Decided(7, 1));
-    assert_eq!(store.sight([1; 16], seconds(4), key(5)), Sight::Decided(7), "the API decided");
+    assert_eq!(store.sight(tag(1), seconds(1), key(2)), refused());
+    store.end(&tag(1), seconds(1), WINDOW, FAILED);
+    assert_eq!(store.sight(tag(1), seconds(2), key(3)), refused());
+    store.end(&tag(1), seconds(2), WINDOW, End::Unsent);
+    assert_eq!(store.sight(tag(1), seconds(3), key(4)), refused());
+    store.end(&tag(1), seconds(3), WINDOW, End::Decided(7, 1));
+    assert_eq!(store.sight(tag(1), seconds(4), key(5)), Sight::Decided(7), "the API decided");
 }
 
 #[test]
 fn those_who_wait_are_told_once() {
     let mut store = Numbers::new(ROOMY);
-    store.sight([1; 16], seconds(0), key(1));
-    let Sight::InFlight { joined, .. } = store.sight([1; 16], seconds(0), key(2)) else {
+    store.sight(tag(1), seconds(0), key(1));
+    let Sight::InFlight { joined, .. } = store.sight(tag(1), seconds(0), key(2)) else {
         panic!("it is in flight")
     };
     *joined = Some(42);
     assert_eq!(
-        store.sight([1; 16], seconds(0), key(3)),
+        store.sight(tag(1), seconds(0), key(3)),
         Sight::InFlight { joined: &mut Some(42), refused: false }
     );
-    assert_eq!(store.end(&[1; 16], seconds(1), WINDOW, End::Decided(7, 1)), Some(42));
-    assert_eq!(store.end(&[1; 16], seconds(1), WINDOW, FAILED), None, "it has ended already");
-    assert_eq!(store.sight([1; 16], seconds(1), key(4)), Sight::Decided(7));
+    assert_eq!(store.end(&tag(1), seconds(1), WINDOW, End::Decided(7, 1)), Some(42));
+    assert_eq!(store.end(&tag(1), seconds(1), WINDOW, FAILED), None, "it has ended already");
+    assert_eq!(store.sight(tag(1), seconds(1), key(4)), Sight::Decided(7));
 }
 
 #[test]
 fn when_it_is_full_nothing_is_noted_and_nothing_is_lost() {
     let mut store = Numbers::new(Bounds { entries: 2, bytes: 2 * OVERHEAD + 10 });
-    store.sight([1; 16], seconds(0), key(1));
-    store.end(&[1; 16], seconds(0), WINDOW, End::Decided(7, 8));
-    store.sight([2; 16], seconds(1), key(2));
-    assert_eq!(store.sight([3; 16], seconds(1), key(3)), Sight::Full);
-    assert_eq!(store.sight([1; 16], seconds(1), key(4)), Sight::Decided(7));
+    store.sight(tag(1), seconds(0), key(1));
+    store.end(&tag(1), seconds(0), WINDOW, End::Decided(7, 8));
+    store.sight(tag(2), seconds(1), key(2));
+    assert_eq!(store.sight(tag(3), seconds(1), key(3)), Sight::Full);
+    assert_eq!(store.sight(tag(1), seconds(1), key(4)), Sight::Decided(7));
 
-    store.end(&[2; 16], seconds(1), WINDOW, End::Decided(8, 3));
+    store.end(&tag(2), seconds(1), WINDOW, End::Decided(8, 3));
     let before = Some(Before { crowded_out: true, refused: false });
     let crowded_out = Sight::First { key: key(2), before, gone: None };
-    assert_eq!(store.sight([2; 16], seconds(2), key(5)), crowded_out, "it has room for ten, not for eleven");
-    store.end(&[2; 16], seconds(2), WINDOW, End::Decided(8, 2));
-    assert_eq!(store.sight([2; 16], seconds(2), key(5)), Sight::Decided(8));
+    assert_eq!(store.sight(tag(2), seconds(2), key(5)), crowded_out, "it has room for ten, not for eleven");
+    store.end(&tag(2), seconds(2), WINDOW, End::Decided(8, 2));
+    assert_eq!(store.sight(tag(2), seconds(2), key(5)), Sight::Decided(8));
 
-    assert_eq!(
-        store.sight([3; 16], seconds(10), key(3)),
-        Sight::Full,
-        "whose time is over may not have left"
-    );
+    assert_eq!(store.sight(tag(3), seconds(10), key(3)), Sight::Full, "whose time is over may not have left");
     assert_eq!(store.expire(seconds(10)), Some(Gone(Some(7))));
     assert_eq!(store.expire(seconds(10)), None);
-    assert_eq!(store.sight([3; 16], seconds(10), key(3)), first(3));
+    assert_eq!(store.sight(tag(3), seconds(10), key(3)), first(3));
 }
 
 #[test]
 fn bytes_can_be_what_it_is_full_of() {
     let mut store = Numbers::new(Bounds { entries: 100, bytes: 2 * OVERHEAD });
-    store.sight([1; 16], seconds(0), key(1));
-    store.end(&[1; 16], seconds(0), WINDOW, End::Decided(7, 1));
-    assert_eq!(store.sight([2; 16], seconds(0), key(2)), Sight::Full);
-    assert_eq!(store.sight([1; 16], seconds(0), key(2)), Sight::Decided(7));
+    store.sight(tag(1), seconds(0), key(1));
+    store.end(&tag(1), seconds(0), WINDOW, End::Decided(7, 1));
+    assert_eq!(store.sight(tag(2), seconds(0), key(2)), Sight::Full);
+    assert_eq!(store.sight(tag(1), seconds(0), key(2)), Sight::Decided(7));
 }
 
 /// What it is full of first: hooks, or bytes.
@@ -280,7 +280,7 @@ proptest! {
             let fresh = key(number);
             let mut ends = |hash: u8, window: u64, end: fn(u32, usize) -> End<u32>, bytes: usize| {
                 let (window, decision) = (seconds(window), u32::from(number));
-                let told = store.end(&[hash; 16], now, window, end(decision, bytes));
+                let told = store.end(&tag(hash), now, window, end(decision, bytes));
                 prop_assert_eq!(told, model.end(hash, now + window, &end(decision, bytes)));
                 Ok(())
             };
@@ -294,7 +294,7 @@ proptest! {
                 Step::Passes(time) => now += seconds(time),
                 Step::Leaves => prop_assert_eq!(store.expire(now), model.expire(now)),
                 Step::Comes(hash) => {
-                    let seen = match store.sight([hash; 16], now, fresh) {
+                    let seen = match store.sight(tag(hash), now, fresh) {
                         Sight::First { key, before, .. } => Seen::First(key, before),
                         Sight::Decided(decision) => Seen::Decided(decision),
                         Sight::Full => Seen::Full,

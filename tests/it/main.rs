@@ -3,6 +3,7 @@
 mod bodies;
 mod callers;
 mod chaos;
+mod check;
 mod circuit;
 mod claims;
 mod client_certificates;

@@ -18,6 +18,15 @@ fn resident(gateway: &Gateway) -> usize {
     number.expect("a running process has a resident size")
 }
 
+/// The system's `malloc` would have begun one by now.
+#[test]
+fn nothing_lies_in_the_heap_of_the_systems_allocator() {
+    let api = ScriptedApi::start(Play::continue_());
+    let gateway = Gateway::start(&ConfigText::new(&api.url("/")).text());
+    let maps = fs::read_to_string(format!("/proc/{}/maps", gateway.pid())).expect("the gateway runs");
+    assert!(maps.contains("[stack]") && !maps.contains("[heap]"), "{maps}");
+}
+
 /// What each of many such hooks makes the gateway grow by, in KiB, with this `duplicate_window`; `are_waiting` says when
 /// all of them wait.
 fn held_by_each(window: &str, are_waiting: impl Fn(&Gateway, &ScriptedApi) -> bool) -> usize {

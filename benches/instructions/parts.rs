@@ -86,7 +86,7 @@ pub(crate) fn select(hook: Hook) -> Part {
     let text: &'static str = hook.text.leak();
     let members = api_connector::decode(text.as_bytes(), STEP).expect("the body keeps every rule");
     after_the_first(move || {
-        assert!(!selection.apply(black_box(&members)).claims.members().is_empty());
+        assert!(!selection.apply(black_box(&members), |_| {}).claims.members().is_empty());
     })
 }
 

@@ -7,11 +7,12 @@ use tokio::time::Instant;
 use tower::service_fn;
 
 use super::{
-    Correlation, Decided,
+    Correlation, Decided, Notes,
     attempt::{self, Line},
     batch,
     call::{self, Call, Policies},
     circuit::Circuit,
+    normalize,
     report::Reporter,
     request::RequestHead,
     retry::Retries,
@@ -23,7 +24,7 @@ use crate::{
         claims::{Member, Verdict},
     },
     limits::{Breaker, InFlight, Rate, RetryBudget},
-    telemetry::{CircuitState, ConnectorMetrics, Direction, Metrics},
+    telemetry::{CircuitState, ClaimNames, ConnectorMetrics, Direction, Metrics},
     tls::{ClientSettings, ClientTls, TlsSetupError, Validity},
     upstream::{IDLE_TIMEOUT, Lookups, MAX_AGE, Pool, Target, Trust},
 };
@@ -64,13 +65,13 @@ pub struct Ask<'a> {
 
 /// The claims that leave.
 #[derive(Debug)]
-pub struct Sent<'a> {
+pub struct Sent {
     /// The selected claims.
     pub claims: Claims,
     /// How many they are.
     pub count: usize,
     /// Names of those that stay.
-    pub dropped: Vec<&'a str>,
+    pub dropped: ClaimNames,
 }
 
 impl Api {
@@ -153,10 +154,11 @@ impl Connector {
     }
 
     /// Selects the claims that leave.
-    pub fn select<'a>(&self, members: &'a [Member<'_>]) -> Sent<'a> {
-        let selected = self.api.config.claims_to_send.apply(members);
-        self.api.metrics.claims_dropped(Direction::Sent, selected.dropped.len());
-        Sent { claims: selected.claims, count: selected.count, dropped: selected.dropped }
+    pub fn select(&self, members: &[Member<'_>]) -> Sent {
+        let mut dropped = ClaimNames::none();
+        let selected = self.api.config.claims_to_send.apply(members, |name| dropped.push(name));
+        self.api.metrics.claims_dropped(Direction::Sent, dropped.total());
+        Sent { claims: selected.claims, count: selected.count, dropped }
     }
 
     /// Why each member of a hook leaves or stays, in its order; [`Self::select`] goes by the same.
@@ -199,6 +201,12 @@ impl Connector {
     pub fn read(&self, step: Step, status: u16, body: Vec<u8>) -> Decided {
         let config = &self.api.config;
         attempt::judge(config, step, attempt::recorded(status, body, config.max_answer)).into()
+    }
+
+    /// All names of claims in the answer at `step` that were not taken over, also those that no log lists.
+    pub fn not_taken_over(&self, step: Step, notes: &Notes) -> Vec<String> {
+        let names = |answer| normalize::not_taken_over(&self.api.config, step, attempt::raw(answer));
+        notes.answer.as_ref().map(names).unwrap_or_default()
     }
 
     /// Closes connections that idled too long.

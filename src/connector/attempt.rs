@@ -90,7 +90,7 @@ impl Counted<'_> {
             }
         };
         metrics.call(took, reason);
-        metrics.claims_dropped(Direction::Received, notes.dropped.len());
+        metrics.claims_dropped(Direction::Received, notes.dropped.total());
         notes.repairs.iter().for_each(|repair| metrics.answer_repaired(repair.as_str()));
     }
 }
@@ -109,8 +109,7 @@ pub(super) fn judge(
     said: Result<upstream::Answer, WireFailure>,
 ) -> Result<Answer, Failed> {
     let answer = said.map_err(|failure| Failed::on_the_wire(&failure))?;
-    let raw = RawAnswer { status: answer.status, encoded: answer.content_encoding, body: &answer.body };
-    let Normalized { decision, repairs, dropped } = normalize(config, step, raw);
+    let Normalized { decision, repairs, dropped } = normalize(config, step, raw(&answer));
     let facts = Facts { status: Some(answer.status), reused: Some(answer.reused), ..Facts::default() };
     let retry_after = answer.retry_after;
     let notes = Notes { facts, repairs, dropped, answer: Some(answer) };
@@ -122,6 +121,11 @@ pub(super) fn judge(
             Err(Failed { failure, notes: Box::new(notes), again })
         }
     }
+}
+
+/// As far as its meaning depends on it.
+pub(super) fn raw(answer: &upstream::Answer) -> RawAnswer<'_> {
+    RawAnswer { status: answer.status, encoded: answer.content_encoding, body: &answer.body }
 }
 
 /// An answer that was recorded instead of received, as the wire would have brought it: only the body's size, and that a

@@ -6,6 +6,7 @@ use super::normalize::Repairs;
 use crate::{
     flow::{Failure, FlowDecision, Reason},
     limits::Limited,
+    telemetry::ClaimNames,
     upstream::{self, RetryAfter},
 };
 
@@ -26,7 +27,7 @@ pub struct Notes {
     /// What had to be repaired in the answer.
     pub repairs: Repairs,
     /// Names of claims in the answer that were not selected.
-    pub dropped: Vec<String>,
+    pub dropped: ClaimNames,
     /// The API's own words, if all of them arrived.
     pub answer: Option<upstream::Answer>,
 }

@@ -23,10 +23,10 @@ use super::{
 use crate::{
     caller::AuthFailure,
     connector::{
-        Connector, Correlation, Decided, Facts, IdempotencyKey, Notes, Sent,
+        Connector, Correlation, Facts, IdempotencyKey, Notes, Sent,
         normalize::{Repair, Repairs},
     },
-    flow::{Failure, Given, Reason},
+    flow::{Claims, Failure, Given, Reason},
     limits::Limited,
     telemetry::{AccessEvent, ClaimNames, DecisionLabel, Duplicate, Outcome},
 };
@@ -145,10 +145,12 @@ impl<'a> Account<'a> {
         failed.failure
     }
 
-    pub(super) fn selected(&mut self, connector: &'a Connector, sent: &Sent<'_>) {
+    /// The claims that leave.
+    pub(super) fn selected(&mut self, connector: &'a Connector, sent: Sent) -> Claims {
         self.connector = Some(connector);
         self.claims_sent = sent.count;
-        self.dropped_sent = sent.dropped.iter().copied().collect();
+        self.dropped_sent = sent.dropped;
+        sent.claims
     }
 
     /// The API is called, from now on.
@@ -156,12 +158,12 @@ impl<'a> Account<'a> {
         self.calling = Some(Instant::now());
     }
 
-    pub(super) fn decided(&mut self, decided: &Decided) {
-        let Notes { facts, repairs, dropped, .. } = &decided.notes;
+    pub(super) fn decided(&mut self, notes: Notes) {
+        let Notes { facts, repairs, dropped, .. } = notes;
         self.calling = None;
-        self.repairs = *repairs;
-        self.dropped_received = dropped.iter().map(String::as_str).collect();
-        self.facts = *facts;
+        self.repairs = repairs;
+        self.dropped_received = dropped;
+        self.facts = facts;
         self.retry_after = facts.retry_after.unwrap_or_default();
     }
 

@@ -23,7 +23,7 @@ use super::{
     worker::{Current, Worker},
 };
 use crate::{
-    connector::Ask,
+    connector::{Ask, Decided},
     dialect::api_connector,
     flow::{Failure, FlowDecision, Given, Reason},
     limits::Limited,
@@ -120,21 +120,20 @@ where
 
     // What of it may leave.
     let connector = current.connector(hook);
-    let sent = connector.select(&members);
-    account.selected(connector, &sent);
+    let claims = account.selected(connector, connector.select(&members));
 
     // Ask the API, and make a decision of what it says.
     account.calls();
     let correlation = account.correlation(first.key());
-    let ask = Ask { claims: &sent.claims, step: hook.step, correlation, deadline };
+    let ask = Ask { claims: &claims, step: hook.step, correlation, deadline };
     let call = connector.call(ask);
     // What came is no longer needed, and may be several times as large as what waits for the API.
-    drop(sent);
+    drop(claims);
     drop(members);
     drop(bytes);
-    let decided = first.call(call, place).await;
-    account.decided(&decided);
-    decided.decision
+    let Decided { decision, notes } = first.call(call, place).await;
+    account.decided(notes);
+    decision
 }
 
 /// The answer: the API's decision, or what the hook's `on_failure` makes of a failure.

@@ -12,7 +12,7 @@ use super::{
     snapshot::{Flow, Hook, Snapshot},
 };
 use crate::{
-    connector::{Ask, Connector, Correlation, Decided, IdempotencyKey},
+    connector::{Ask, Connector, Correlation, Decided, IdempotencyKey, Notes},
     dialect::api_connector::{self, Encoded},
     flow::{Claims, Failure, FlowDecision, Given, OnFailure, Reason, Step, claims::Member},
 };
@@ -78,6 +78,11 @@ impl Rehearsal<'_> {
     /// What an answer means at this step.
     pub fn read_answer(&self, status: u16, body: Vec<u8>) -> Decided {
         self.connector.read(self.hook.step, status, body)
+    }
+
+    /// All names of claims in the answer that were not taken over.
+    pub fn not_taken_over(&self, notes: &Notes) -> Vec<String> {
+        self.connector.not_taken_over(self.hook.step, notes)
     }
 
     /// What the identity provider is given: the decision, or what `on_failure` makes of a failure.

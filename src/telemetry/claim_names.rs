@@ -2,9 +2,8 @@
 
 use super::escape::loggable_name;
 
-/// Room for a name with its quotes and its comma: between those of plain claims and of extensions, which say their app
-/// in 32 digits.
-const USUAL_LENGTH: usize = 48;
+/// Room for a dozen names, so that the text seldom grows; one of an extension says its app in 32 digits.
+const USUAL_LENGTH: usize = 256;
 
 /// Names of claims that went no further: as many as an access event lists, and how many there were.
 ///
@@ -33,28 +32,38 @@ impl ClaimNames {
         &self.listed
     }
 
+    /// One more.
+    pub fn push(&mut self, name: &str) {
+        self.total += 1;
+        if self.count == Self::MOST || !loggable_name(name) {
+            return;
+        }
+        if self.count == 0 {
+            self.listed.reserve(USUAL_LENGTH);
+        } else {
+            // What may be listed needs no escaping.
+            self.listed.push_str("\",\"");
+        }
+        self.listed.push_str(name);
+        self.count += 1;
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
     /// How many there are beside those that are listed.
     pub fn unlisted(&self) -> usize {
         self.total - self.count
     }
 }
 
+#[cfg(test)]
 impl<'n> FromIterator<&'n str> for ClaimNames {
     fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
-        let names = names.into_iter();
-        let room = names.size_hint().0.min(Self::MOST) * USUAL_LENGTH;
-        let mut collected = Self { listed: String::with_capacity(room), ..Self::none() };
-        for name in names {
-            collected.total += 1;
-            if collected.count < Self::MOST && loggable_name(name) {
-                // What may be listed needs no escaping.
-                if collected.count > 0 {
-                    collected.listed.push_str("\",\"");
-                }
-                collected.listed.push_str(name);
-                collected.count += 1;
-            }
-        }
+        let mut collected = Self::none();
+        names.into_iter().for_each(|name| collected.push(name));
         collected
     }
 }
@@ -86,7 +95,7 @@ mod tests {
             let listed = collected.listed();
             let written = if listed.is_empty() { "[]".to_owned() } else { format!("[\"{listed}\"]") };
             prop_assert_eq!(written, array);
-            prop_assert_eq!(collected.unlisted(), names.len() - expected.len());
+            prop_assert_eq!((collected.total(), collected.unlisted()), (names.len(), names.len() - expected.len()));
         }
     }
 }

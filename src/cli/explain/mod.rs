@@ -180,7 +180,9 @@ impl Explain {
         } else {
             return Ok(None);
         };
-        let Decided { decision, notes: Notes { facts, repairs, dropped, answer } } = answered;
+        let Decided { decision, notes } = answered;
+        let dropped = hook.not_taken_over(&notes);
+        let Notes { facts, repairs, answer, .. } = notes;
         let answer = answer.map(|answer| (answer.status, answer.body));
         let failure = decision.as_ref().err().copied();
         Ok(Some(Ending {

@@ -22,6 +22,7 @@ use crate::{
         Claims, ContractRule, Failure, FlowDecision, Reason, Step,
         claims::{self, Member, ObjectError},
     },
+    telemetry::ClaimNames,
 };
 
 pub use refusal::holds_refusal;
@@ -54,27 +55,45 @@ pub struct Normalized {
     /// What had to be repaired, also where it was in vain.
     pub repairs: Repairs,
     /// Names of claims in the answer that are not in `claims_to_receive`.
-    pub dropped: Vec<String>,
+    pub dropped: ClaimNames,
 }
 
 /// Reads an answer of `connector` at `step`.
 pub fn normalize(connector: &Connector, step: Step, answer: RawAnswer<'_>) -> Normalized {
-    let mut reading = Reading { connector, step, repairs: Repairs::default(), dropped: Vec::new() };
+    let mut dropped = ClaimNames::none();
+    let (decision, repairs) = read(connector, step, answer, &mut |name| dropped.push(name));
+    Normalized { decision, repairs, dropped }
+}
+
+/// Each name that [`normalize`] drops, also those that no log lists, for people.
+pub fn not_taken_over(connector: &Connector, step: Step, answer: RawAnswer<'_>) -> Vec<String> {
+    let mut names = Vec::new();
+    let _ = read(connector, step, answer, &mut |name| names.push(name.to_owned()));
+    names
+}
+
+/// The decision and what had to be repaired; `dropped` hears the names of claims that are not selected.
+fn read(
+    connector: &Connector,
+    step: Step,
+    answer: RawAnswer<'_>,
+    dropped: &mut dyn FnMut(&str),
+) -> (Result<FlowDecision, Failure>, Repairs) {
+    let mut reading = Reading { connector, step, repairs: Repairs::default(), dropped };
     let decision = reading.decide(answer).and_then(|decision| {
         let refused = connector.strict && !reading.repairs.is_empty();
         if refused { Err(ContractRule::NotStrict.into()) } else { Ok(decision) }
     });
     // Encoded, it may say anything.
     let refusal = || answer.encoded || holds_refusal(answer.status, answer.body);
-    let decision = decision.map_err(|reason| Failure { reason, refusal: refusal() });
-    Normalized { decision, repairs: reading.repairs, dropped: reading.dropped }
+    (decision.map_err(|reason| Failure { reason, refusal: refusal() }), reading.repairs)
 }
 
 struct Reading<'a> {
     connector: &'a Connector,
     step: Step,
     repairs: Repairs,
-    dropped: Vec<String>,
+    dropped: &'a mut dyn FnMut(&str),
 }
 
 impl Reading<'_> {
@@ -198,9 +217,8 @@ impl Reading<'_> {
     }
 
     fn receive(&mut self, members: &[Member<'_>]) -> Claims {
-        let selected = self.connector.claims_to_receive.apply(members);
+        let selected = self.connector.claims_to_receive.apply(members, &mut self.dropped);
         self.repairs.note_if(selected.null_claim, Repair::NullClaim);
-        self.dropped = selected.dropped.iter().map(ToString::to_string).collect();
         selected.claims
     }
 

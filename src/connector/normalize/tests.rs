@@ -377,7 +377,11 @@ fn a_refusal_never_becomes_continue_for_any_answer_step_and_on_failure() {
 fn names_of_claims_that_were_not_selected_are_reported_and_the_envelope_is_not() {
     let body = r#"{"version":"1.0.0","action":"Continue","status":200,"code":"x","city":"a","plan":"gold","displayName":"J"}"#;
     let normalized = read(&connector(), Step::PostAttributeCollection, 200, body);
-    assert_eq!(normalized.dropped, ["plan", "displayName"]);
+    assert_eq!(normalized.dropped.listed(), r#"plan","displayName"#);
+    let body = r#"{"action":"Continue","not for a log":1,"city":"a","plan":"gold"} // repaired"#;
+    let answer = RawAnswer { status: 200, encoded: false, body: body.as_bytes() };
+    let names = not_taken_over(&connector(), Step::PostAttributeCollection, answer);
+    assert_eq!(names, ["not for a log", "plan"]);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn given_back(text: &str, members: &[(String, String)]) {
     let listed: Vec<ClaimName> = members.iter().filter_map(|(name, _)| ClaimName::parse(name).ok()).collect();
     let read = object::read(text).expect("it was read before");
     let selection = Selection::to_receive(&listed);
-    let selected = selection.apply(&read);
+    let selected = selection.apply(&read, |_| {});
     let received: Vec<_> = members
         .iter()
         .filter(|(name, value)| value != "null" && listed.iter().any(|listed| listed.as_str() == name))

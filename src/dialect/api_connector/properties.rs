@@ -35,7 +35,7 @@ proptest! {
         let Ok(members) = claims::object::read(&message.text) else { return Ok(()) };
         let listed: Vec<_> = listed.iter().filter_map(|name| ClaimName::parse(name).ok()).collect();
         let selection = Selection::to_receive(&listed);
-        let selected = selection.apply(&members);
+        let selected = selection.apply(&members, |_| {});
         let with_value = message.members.iter().filter(|(_, value)| value != "null");
         let received: Vec<_> = with_value
             .filter_map(|(name, value)| Some((selection.passes(name)?.name.to_owned(), value.clone())))

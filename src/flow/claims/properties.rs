@@ -47,7 +47,7 @@ proptest! {
         let selection = if receive { Selection::to_receive(&listed) } else { Selection::to_send(&listed, true) };
         let texts = message.members.iter().map(|(name, value)| serde_json::to_string(name).unwrap() + ":" + value);
         let dense = format!("{{{}}}", texts.collect::<Vec<_>>().join(","));
-        let left = |text| selection.apply(&object::read(text).unwrap()).claims;
+        let left = |text| selection.apply(&object::read(text).unwrap(), |_| {}).claims;
         prop_assert_eq!(law::object_of(&left(&dense)), law::object_of(&left(&message.text)));
     }
 
@@ -141,7 +141,7 @@ fn names_whose_keys_meet_take_time_in_proportion() {
         let text = format!("{{{}}}", members.join(","));
         let runs = (0..3).map(|_| {
             let began = computed();
-            assert_eq!(selection.apply(&object::read(&text).unwrap()).count, count);
+            assert_eq!(selection.apply(&object::read(&text).unwrap(), |_| {}).count, count);
             computed().saturating_sub(began)
         });
         runs.min().unwrap_or_default()

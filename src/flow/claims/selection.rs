@@ -65,15 +65,13 @@ pub struct Match<'a> {
     pub always: bool,
 }
 
-/// What passed and what did not.
+/// What passed.
 #[derive(Debug)]
-pub struct Selected<'a> {
+pub struct Selected {
     /// The claims that pass, values as written.
     pub claims: Claims,
     /// How many they are.
     pub count: usize,
-    /// Names of claims that were not selected.
-    pub dropped: Vec<&'a str>,
     /// A selected claim was `null`, which is not passed on.
     pub null_claim: bool,
 }
@@ -156,17 +154,13 @@ impl Selection {
         }
     }
 
-    /// Copies the selected claims of a message, as [`Self::judge`] says of each.
-    pub fn apply<'a>(&self, members: &'a [Member<'_>]) -> Selected<'a> {
+    /// Copies the selected claims of a message, as [`Self::judge`] says of each; `dropped` hears the names of those that
+    /// nothing selects, in their order.
+    pub fn apply<'a>(&self, members: &'a [Member<'_>], mut dropped: impl FnMut(&'a str)) -> Selected {
         // Room for everything at once: growing costs more than the copying.
         let punctuation = r#""":,"#.len();
         let bytes = members.iter().map(|member| member.name.len() + member.value.len() + punctuation).sum();
-        let mut selected = Selected {
-            claims: Claims::with_capacity(bytes),
-            count: 0,
-            dropped: Vec::with_capacity(members.len()),
-            null_claim: false,
-        };
+        let mut selected = Selected { claims: Claims::with_capacity(bytes), count: 0, null_claim: false };
         for member in members {
             match self.judge(member) {
                 Verdict::Passes(found) => {
@@ -179,7 +173,7 @@ impl Selection {
                     selected.count += 1;
                 }
                 Verdict::Null(_) => selected.null_claim = true,
-                Verdict::NotSelected => selected.dropped.push(&member.name),
+                Verdict::NotSelected => dropped(&member.name),
                 Verdict::Reserved => {}
             }
         }
@@ -209,9 +203,9 @@ mod tests {
 
     fn apply(selection: &Selection, text: &str) -> (String, Vec<String>) {
         let members = object::read(text).unwrap();
-        let selected = selection.apply(&members);
-        let sent = object_of(&selected.claims);
-        (sent, selected.dropped.iter().map(ToString::to_string).collect())
+        let mut dropped = Vec::new();
+        let selected = selection.apply(&members, |name| dropped.push(name.to_owned()));
+        (object_of(&selected.claims), dropped)
     }
 
     #[test]
@@ -279,10 +273,9 @@ mod tests {
     fn a_null_is_not_passed_on_and_an_empty_text_is() {
         let selection = Selection::to_receive(&names(&["city", "extension_Code"]));
         let members = object::read(r#"{"city":null,"extension_Code":"","action":"Continue"}"#).unwrap();
-        let selected = selection.apply(&members);
+        let selected = selection.apply(&members, |name| panic!("the envelope is no claim: {name}"));
         assert_eq!(object_of(&selected.claims), r#"{"extension_Code":""}"#);
         assert!(selected.null_claim);
-        assert!(selected.dropped.is_empty(), "the envelope is no claim");
     }
 
     #[test]

@@ -104,13 +104,15 @@ pub(crate) fn duplicates_again() -> Part {
     let (duplicates, hook) = (Duplicates::new(&Metrics::new()), HookIdentity::unused());
     lead(&duplicates, hook, SIGN_UP.as_bytes());
     after_the_first(move || {
-        let seen = duplicates.look("entra", hook, black_box(SIGN_UP.as_bytes()), Duration::from_hours(1));
+        let (body, window) = (black_box(SIGN_UP.as_bytes()), Duration::from_hours(1));
+        let seen = duplicates.look("entra", hook, body, window, Instant::now());
         assert!(matches!(seen, Seen::Before(_)));
     })
 }
 
 fn lead(duplicates: &Arc<Duplicates>, hook: HookIdentity, body: &[u8]) {
-    let Seen::First(lead) = duplicates.look("entra", hook, body, Duration::from_hours(1)) else {
+    let Seen::First(lead) = duplicates.look("entra", hook, body, Duration::from_hours(1), Instant::now())
+    else {
         panic!("it was not seen before")
     };
     let facts = Facts { took: Some(Duration::ZERO), ..Facts::default() };
@@ -207,7 +209,10 @@ user_flows:
 }
 
 pub(crate) fn access_event() -> Part {
-    let dropped: ClaimNames = ["postalCode", "extension_Internal"].into_iter().collect();
+    let mut dropped = ClaimNames::none();
+    for name in ["postalCode", "extension_Internal"] {
+        dropped.push(name);
+    }
     let [user_flow, caller] = ["B2X_1_SignUp", "entra"].map(|name| Name::parse(name).expect("it is a name"));
     let mut line = Vec::with_capacity(4 * 1024);
     after_the_first(move || {

@@ -20,6 +20,7 @@ use claimgate::{
     telemetry::Metrics,
 };
 use futures_util::FutureExt as _;
+use tokio::time::Instant;
 
 use crate::Criterion;
 
@@ -66,7 +67,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
 }
 
 fn first(duplicates: &Arc<Duplicates>, hook: HookIdentity, body: &[u8], window: Duration) -> Decided {
-    let Seen::First(lead) = duplicates.look("entra", hook, body, window) else {
+    let Seen::First(lead) = duplicates.look("entra", hook, body, window, Instant::now()) else {
         panic!("it was not seen before")
     };
     assert!(!lead.is_undetected(), "there is room");
@@ -76,7 +77,7 @@ fn first(duplicates: &Arc<Duplicates>, hook: HookIdentity, body: &[u8], window: 
 }
 
 fn again(duplicates: &Arc<Duplicates>, hook: HookIdentity, body: &[u8]) -> Earlier {
-    match duplicates.look("entra", hook, body, WINDOW) {
+    match duplicates.look("entra", hook, body, WINDOW, Instant::now()) {
         Seen::Before(earlier) => earlier,
         Seen::First(lead) => panic!("it was seen before: {lead:?}"),
     }

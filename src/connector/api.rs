@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 use tower::service_fn;
 
@@ -184,17 +183,20 @@ impl Connector {
     /// Calls the API under its policies and reads its answer. The call is whole in itself: dropping it gives it up, and
     /// whoever keeps it may go. Boxed where it is made: its state is large, and is handed on.
     pub fn call(self: &Arc<Self>, ask: Ask<'_>) -> impl Future<Output = Decided> + Send + Unpin + use<> {
-        let request = Bytes::from(self.api.head.request(ask.claims, ask.correlation));
+        let request = self.api.head.request(ask.claims, ask.correlation);
         let Ask { step, deadline, .. } = ask;
         let connector = Arc::clone(self);
-        Box::pin(async move {
+        // Into a box that is there already: the compiler writes what the state begins with, and moves nothing of the rest.
+        let boxed = Box::new_uninit();
+        let call = async move {
             batch::after_the_others().await;
             // Not before: until now the API was not asked.
-            let call = Call { request, step, fresh: false, now: Some(Instant::now()), deadline };
-            let line = connector.line();
+            let call = Call { fresh: false, now: Some(Instant::now()), deadline };
+            let line = connector.line(&request, step);
             let attempt = service_fn(|attempt| line.attempt(attempt));
             call::through(connector.api.policies(), attempt, call).await.into()
-        })
+        };
+        Box::into_pin(Box::write(boxed, call))
     }
 
     /// What an answer means at `step` that was recorded instead of received, as [`Self::call`] would read it.
@@ -214,9 +216,9 @@ impl Connector {
         self.pool.sweep();
     }
 
-    fn line(&self) -> Line<'_> {
+    fn line<'a>(&'a self, request: &'a [u8], step: Step) -> Line<'a> {
         let Api { config, reporter, metrics, .. } = &*self.api;
-        Line { config, pool: &self.pool, reporter, metrics }
+        Line { request, step, config, pool: &self.pool, reporter, metrics }
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
@@ -21,12 +20,8 @@ use crate::{
 };
 
 /// A call that has all it needs and goes out now.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Attempt {
-    /// Head and body.
-    pub(super) request: Bytes,
-    /// At which step of the user flow.
-    pub(super) step: Step,
     /// Not on a connection that has been used before.
     pub(super) fresh: bool,
     /// When it begins, which is now.
@@ -35,9 +30,13 @@ pub(super) struct Attempt {
     pub(super) until: Until,
 }
 
-/// Whom an attempt calls, and who hears of it.
-#[derive(Clone, Copy, Debug)]
+/// Whom an attempt calls, what it says there, and who hears of it: the same for all attempts of a call.
+#[derive(Clone, Copy)]
 pub(super) struct Line<'a> {
+    /// Head and body.
+    pub(super) request: &'a [u8],
+    /// At which step of the user flow.
+    pub(super) step: Step,
     pub(super) config: &'a config::Connector,
     pub(super) pool: &'a Pool,
     pub(super) reporter: &'a Reporter,
@@ -47,9 +46,9 @@ pub(super) struct Line<'a> {
 impl Line<'_> {
     /// The exchange, which ends by itself in time, and what is made of the answer.
     pub(super) async fn attempt(self, attempt: Attempt) -> Result<Answer, Failed> {
-        let Attempt { request, step, fresh, began, until } = attempt;
+        let Attempt { fresh, began, until } = attempt;
         let counted = Counted { metrics: self.metrics, began };
-        let (said, held) = match self.pool.exchange_and_hold(&request, began, until, fresh).await {
+        let (said, held) = match self.pool.exchange_and_hold(self.request, began, until, fresh).await {
             Ok((answer, held)) => (Ok(answer), held),
             Err(failure) => {
                 self.reporter.report(&failure);
@@ -58,13 +57,14 @@ impl Line<'_> {
         };
         let ended = Instant::now();
         let took = ended - began;
-        let mut result = judge(self.config, step, said);
+        let mut result = judge(self.config, self.step, said);
         if !is_contract_failure(&result) {
             self.pool.release(held, ended);
         }
         counted.end(took, &result);
-        let facts = outcome::facts(&mut result);
+        let facts = outcome::facts_mut(&mut result);
         facts.took = Some(took);
+        facts.ended = Some(ended);
         facts.attempts = 1;
         result
     }

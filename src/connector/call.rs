@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceBuilder, layer::layer_fn, service_fn};
 
@@ -17,18 +16,14 @@ use super::{
     retry::Retries,
 };
 use crate::{
-    flow::{Reason, Step},
+    flow::Reason,
     limits::{InFlight, Permit, Rate},
     upstream::Until,
 };
 
-/// A request to the API on its way through the layers.
-#[derive(Clone)]
+/// A call on its way through the layers: what they go by, and what may differ from one attempt to the next.
+#[derive(Clone, Copy)]
 pub(super) struct Call {
-    /// Head and body.
-    pub(super) request: Bytes,
-    /// At which step of the user flow.
-    pub(super) step: Step,
     /// Not on a connection that has been used before.
     pub(super) fresh: bool,
     /// What time it is, until something is waited for.
@@ -63,11 +58,11 @@ pub(super) trait Inner<C>:
 impl<C, S: Service<C, Response = Answer, Error = Failed, Future: Send> + Clone + Send> Inner<C> for S {}
 
 /// The stack around an `attempt`.
-pub(super) async fn through(
+pub(super) fn through(
     policies: Policies<'_>,
     attempt: impl Inner<Attempt>,
     call: Call,
-) -> Result<Answer, Failed> {
+) -> impl Future<Output = Result<Answer, Failed>> + Send {
     ServiceBuilder::new()
         // Outermost, so that a refusal costs nothing, neither here nor at the API, and what counts is what came in the end.
         .layer(unless_open(policies.circuit))
@@ -81,7 +76,6 @@ pub(super) async fn through(
         .layer(within_timeout(policies.timeout))
         .service(attempt)
         .call(call)
-        .await
 }
 
 /// Repeats what may be. The policy is made here and not with the stack: what the breaker refuses earns nothing.
@@ -92,7 +86,7 @@ fn repeating<S: Inner<Call>>(retries: Retries<'_>) -> impl Layer<S, Service = im
             async move {
                 let mut policy = retries.policy();
                 loop {
-                    let mut result = inner.call(call.clone()).await;
+                    let mut result = inner.call(call).await;
                     let Some(wait) = policy.repeat(&mut call, &mut result) else { return result };
                     sleep(wait).await;
                 }
@@ -133,7 +127,7 @@ fn with_permit<S: Inner<Call>>(
                     Ok(_permit) => inner.call(call).await,
                     Err(reason) => Err(Failed::before(reason)),
                 };
-                outcome::facts(&mut result).waited = waited;
+                outcome::facts_mut(&mut result).waited = waited;
                 result
             }
         })
@@ -159,9 +153,8 @@ fn within_timeout<S: Inner<Attempt>>(timeout: Duration) -> impl Layer<S, Service
     layer_fn(move |inner: S| {
         service_fn(move |call: Call| {
             let began = call.now();
-            let Call { request, step, fresh, deadline, .. } = call;
-            let until = Until { attempt: began + timeout, deadline };
-            inner.clone().call(Attempt { request, step, fresh, began, until })
+            let until = Until { attempt: began + timeout, deadline: call.deadline };
+            inner.clone().call(Attempt { fresh: call.fresh, began, until })
         })
     })
 }

@@ -7,7 +7,7 @@ use tower::{Layer, layer::layer_fn, service_fn};
 
 use super::{
     call::{Call, Inner},
-    outcome::{Answer, Failed},
+    outcome::{self, Answer, Failed},
 };
 use crate::{
     config::Name,
@@ -38,7 +38,8 @@ pub(super) fn unless_open<S: Inner<Call>>(
                 let open = |limited| Failed::limited(Reason::CircuitOpen, limited);
                 let pass = breaker.admit(call.now()).map_err(open)?;
                 let result = inner.call(call).await;
-                if let Some(turn) = pass.ended(availability(&result, timeout), Instant::now()) {
+                let ended = outcome::facts(&result).ended.unwrap_or_else(Instant::now);
+                if let Some(turn) = pass.ended(availability(&result, timeout), ended) {
                     tell(turn, connector);
                 }
                 result

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::normalize::Repairs;
 use crate::{
     flow::{Failure, FlowDecision, Reason},
@@ -39,6 +41,8 @@ pub struct Facts {
     pub waited: Duration,
     /// The exchanges, connecting included; absent if none began.
     pub took: Option<Duration>,
+    /// When the last of them ended, if one is what the call came to.
+    pub ended: Option<Instant>,
     /// How many there were.
     pub attempts: u32,
     /// The API's last HTTP status, if as much arrived.
@@ -78,7 +82,15 @@ pub(super) struct Again {
 }
 
 /// How it went, whatever it came to.
-pub(super) fn facts(result: &mut Result<Answer, Failed>) -> &mut Facts {
+pub(super) fn facts(result: &Result<Answer, Failed>) -> &Facts {
+    match result {
+        Ok(answer) => &answer.notes.facts,
+        Err(failed) => &failed.notes.facts,
+    }
+}
+
+/// The same, to be added to.
+pub(super) fn facts_mut(result: &mut Result<Answer, Failed>) -> &mut Facts {
     match result {
         Ok(answer) => &mut answer.notes.facts,
         Err(failed) => &mut failed.notes.facts,

@@ -68,7 +68,7 @@ impl Repeat<'_> {
             // One that a limit kept from going out says nothing new of the API.
             if failed.notes.facts.took.is_none() {
                 *failed = *earlier;
-                failed.notes.facts.waited = facts.waited;
+                failed.notes.facts = Facts { waited: facts.waited, ended: None, ..failed.notes.facts };
                 return None;
             }
             failed.notes.facts = facts;

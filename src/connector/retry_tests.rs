@@ -59,7 +59,7 @@ async fn calling(
                 Some(&(reason, again)) => Err(failed(reason, again)),
                 None => Ok(answer()),
             };
-            let facts = crate::connector::outcome::facts(&mut result);
+            let facts = crate::connector::outcome::facts_mut(&mut result);
             (facts.took, facts.attempts) = (Some(TAKES), 1);
             result
         }

@@ -153,9 +153,9 @@ impl<'a> Account<'a> {
         sent.claims
     }
 
-    /// The API is called, from now on.
-    pub(super) fn calls(&mut self) {
-        self.calling = Some(Instant::now());
+    /// The API is called, from `now` on.
+    pub(super) fn calls(&mut self, now: Instant) {
+        self.calling = Some(now);
     }
 
     pub(super) fn decided(&mut self, notes: Notes) {

@@ -102,7 +102,8 @@ where
     let members = api_connector::decode(&bytes, hook.step).map_err(Reason::BadRequest)?;
 
     // Has it come before? Then it gets what the first one gets, and the API is not asked again.
-    let first = match hook.look(&shared.duplicates, caller, &bytes, &members) {
+    let now = Instant::now();
+    let first = match hook.look(&shared.duplicates, caller, &bytes, &members, now) {
         Seen::First(first) => first,
         Seen::Before(earlier) => {
             account.repeats(&earlier);
@@ -123,7 +124,7 @@ where
     let claims = account.selected(connector, connector.select(&members));
 
     // Ask the API, and make a decision of what it says.
-    account.calls();
+    account.calls(now);
     let correlation = account.correlation(first.key());
     let ask = Ask { claims: &claims, step: hook.step, correlation, deadline };
     let call = connector.call(ask);

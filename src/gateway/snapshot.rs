@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::request::Parts;
+use tokio::time::Instant;
 
 use super::{
     correlation,
@@ -311,11 +312,12 @@ impl Hook {
         caller: &Caller,
         body: &[u8],
         members: &[Member<'_>],
+        now: Instant,
     ) -> Seen {
         let Some(window) = self.config.duplicate_window.filter(|_| names_subject(members)) else {
             return Seen::First(Lead::alone());
         };
-        let seen = duplicates.look(caller.name.as_str(), self.identity, body, window);
+        let seen = duplicates.look(caller.name.as_str(), self.identity, body, window, now);
         if matches!(&seen, Seen::First(first) if first.is_undetected()) {
             self.metrics.undetected();
         }

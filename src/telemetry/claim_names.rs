@@ -2,8 +2,8 @@
 
 use super::escape::loggable_name;
 
-/// Room for a dozen names, so that the text seldom grows; one of an extension says its app in 32 digits.
-const USUAL_LENGTH: usize = 256;
+/// Room for two dozen names, so that the text seldom grows; that of an extension says its app in 32 digits.
+const USUAL_LENGTH: usize = 512;
 
 /// Names of claims that went no further: as many as an access event lists, and how many there were.
 ///

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 use zeroize::Zeroizing;
 
 use super::{
@@ -55,7 +55,7 @@ impl Lead {
         let failure = Failure { reason, refusal: self.before.refused };
         let failed = Failed { failure, retry_after: Some(retry_after) };
         if let Some(entry) = self.entry {
-            entry.end(End::Unsent, Ending::Failed(failed));
+            entry.end(End::Unsent, Ending::Failed(failed), Instant::now());
         }
         failed
     }
@@ -107,28 +107,29 @@ impl Entry {
     }
 
     fn end_with(self, decided: &Decided) {
+        let now = decided.notes.facts.ended.unwrap_or_else(Instant::now);
         match &decided.decision {
             Ok(decision) => {
                 let kept = Arc::new(Zeroizing::new(decision.clone()));
-                self.end(End::Decided(Arc::clone(&kept), kept.size()), Ending::Decided(kept));
+                self.end(End::Decided(Arc::clone(&kept), kept.size()), Ending::Decided(kept), now);
             }
             Err(failure) => {
                 let failed = End::Failed { refused: failure.refusal };
                 let end = if decided.notes.facts.took.is_some() { failed } else { End::Unsent };
                 let retry_after = decided.notes.facts.retry_after;
-                self.end(end, Ending::Failed(Failed { failure: *failure, retry_after }));
+                self.end(end, Ending::Failed(Failed { failure: *failure, retry_after }), now);
             }
         }
     }
 
-    fn end(mut self, end: End<Arc<Kept>>, ending: Ending) {
-        self.tell(end, ending);
+    fn end(mut self, end: End<Arc<Kept>>, ending: Ending, now: Instant) {
+        self.tell(end, ending, now);
     }
 
-    fn tell(&mut self, end: End<Arc<Kept>>, ending: Ending) {
+    fn tell(&mut self, end: End<Arc<Kept>>, ending: Ending, now: Instant) {
         self.ended = true;
         let duplicates = &self.duplicates;
-        let now = duplicates.began.elapsed();
+        let now = now.saturating_duration_since(duplicates.began);
         let joined = duplicates.lock().end(&self.hash, now, self.window, end);
         if let Some(joined) = joined {
             joined.send_replace(Some(ending));
@@ -140,7 +141,7 @@ impl Drop for Entry {
     /// A call that did not come to its end: a panic, or the end of its worker. The API may have seen it.
     fn drop(&mut self) {
         if !self.ended {
-            self.tell(End::Failed { refused: false }, Ending::Failed(Reason::Panic.into()));
+            self.tell(End::Failed { refused: false }, Ending::Failed(Reason::Panic.into()), Instant::now());
         }
     }
 }

@@ -151,11 +151,18 @@ impl Duplicates {
         Arc::new(Self { hash: KeyedHash::new(), began: Instant::now(), store, running_on, panics })
     }
 
-    /// Looks for the hook among those that came before, and notes it if it is the first. Its end will be remembered for
-    /// `window`.
-    pub fn look(self: &Arc<Self>, caller: &str, hook: HookIdentity, body: &[u8], window: Duration) -> Seen {
+    /// Looks `now` for the hook among those that came before, and notes it if it is the first. Its end will be remembered
+    /// for `window`.
+    pub fn look(
+        self: &Arc<Self>,
+        caller: &str,
+        hook: HookIdentity,
+        body: &[u8],
+        window: Duration,
+        now: Instant,
+    ) -> Seen {
         let hash = self.hash.of(&[caller.as_bytes(), &hook.0.to_le_bytes(), body]);
-        let (fresh, now) = (IdempotencyKey::fresh(), self.began.elapsed());
+        let (fresh, now) = (IdempotencyKey::fresh(), now.saturating_duration_since(self.began));
         let mut store = self.lock();
         // Two for each that comes, so that those whose time is over are never many.
         let left = [store.expire(now), store.expire(now)];

@@ -26,7 +26,7 @@ fn duplicates() -> Arc<Duplicates> {
 }
 
 fn look(duplicates: &Arc<Duplicates>) -> Seen {
-    duplicates.look("entra", HOOK, BODY, WINDOW)
+    duplicates.look("entra", HOOK, BODY, WINDOW, Instant::now())
 }
 
 fn lead(duplicates: &Arc<Duplicates>) -> Lead {
@@ -270,7 +270,7 @@ fn hooks_are_the_same_only_by_caller_hook_and_every_byte() {
         ("entrb", HOOK, BODY),
         ("entr", HOOK, BODY),
     ];
-    let look = |(caller, hook, body)| duplicates.look(caller, hook, body, WINDOW);
+    let look = |(caller, hook, body)| duplicates.look(caller, hook, body, WINDOW, Instant::now());
     let first = different.map(look);
     assert!(first.iter().all(|seen| matches!(seen, Seen::First(_))), "{first:?}");
     assert!(different.map(look).iter().all(|seen| matches!(seen, Seen::Before(_))));
@@ -292,7 +292,7 @@ async fn a_hook_for_which_there_is_no_room_is_called_for_alone_and_says_so() {
     let bounds = Bounds { entries: 1, ..BOUNDS };
     let duplicates = Duplicates::with_bounds(bounds, &Metrics::new());
     lead(&duplicates).call(ready(sent(Ok(block("no")))), ()).await;
-    let other = |body: &[u8]| match duplicates.look("entra", HOOK, body, WINDOW) {
+    let other = |body: &[u8]| match duplicates.look("entra", HOOK, body, WINDOW, Instant::now()) {
         Seen::First(lead) => (lead.is_undetected(), lead.key()),
         Seen::Before(earlier) => panic!("{earlier:?}"),
     };
@@ -307,7 +307,9 @@ async fn a_hook_for_which_there_is_no_room_is_called_for_alone_and_says_so() {
 async fn upkeep_leaves_none_whose_time_is_over() {
     let duplicates = duplicates();
     for number in 0..u8::try_from(3 * LEAVING_AT_ONCE).unwrap() {
-        let Seen::First(lead) = duplicates.look("entra", HOOK, &[number], WINDOW) else { panic!("{number}") };
+        let Seen::First(lead) = duplicates.look("entra", HOOK, &[number], WINDOW, Instant::now()) else {
+            panic!("{number}")
+        };
         lead.call(ready(sent(Ok(block("no")))), ()).await;
     }
     assert_eq!(duplicates.lock().size().0, 3 * LEAVING_AT_ONCE);
@@ -328,7 +330,7 @@ fn among_workers_one_call_answers_the_same_hook() {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for round in 0..ROUNDS {
             all.wait();
-            let seen = duplicates.look("entra", HOOK, &round.to_le_bytes(), WINDOW);
+            let seen = duplicates.look("entra", HOOK, &round.to_le_bytes(), WINDOW, Instant::now());
             let answer = runtime.block_on(async {
                 match seen {
                     Seen::Before(earlier) => earlier.ended_by(far()).await.unwrap(),
@@ -345,7 +347,7 @@ fn among_workers_one_call_answers_the_same_hook() {
                         }
                         // The caller hangs up, and tries again.
                         drop(Box::pin(hook).as_mut().now_or_never());
-                        match duplicates.look("entra", HOOK, &round.to_le_bytes(), WINDOW) {
+                        match duplicates.look("entra", HOOK, &round.to_le_bytes(), WINDOW, Instant::now()) {
                             Seen::Before(earlier) => earlier.ended_by(far()).await.unwrap(),
                             Seen::First(lead) => panic!("{lead:?}"),
                         }

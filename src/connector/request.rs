@@ -8,6 +8,7 @@ use super::IdempotencyKey;
 use crate::{
     config::{self, Secret},
     flow::Claims,
+    telemetry::hex_digits,
 };
 
 /// Everything but the unreserved characters (RFC 3986 section 2.3), so that a key with `+`, `/` or `=` arrives whole.
@@ -108,7 +109,11 @@ impl RequestHead {
         let mut request = Vec::with_capacity(self.0.len() + ROOM_FOR_THE_REST + body.len());
         request.extend_from_slice(&self.0);
         push(&mut request, &["X-Request-ID: ", correlation.request_id, "\r\nIdempotency-Key: \""]);
-        push_hex(&mut request, correlation.idempotency_key.to_bytes());
+        let key = correlation.idempotency_key.to_bytes();
+        let (halves, _) = key.as_chunks();
+        for half in halves {
+            request.extend_from_slice(&hex_digits(u64::from_be_bytes(*half)));
+        }
         request.extend_from_slice(b"\"\r\n");
         if let Some(traceparent) = correlation.traceparent {
             push(&mut request, &["traceparent: ", traceparent, "\r\n"]);
@@ -127,13 +132,6 @@ impl std::fmt::Debug for RequestHead {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RequestHead")
     }
-}
-
-/// 32 digits.
-fn push_hex<const N: usize>(out: &mut Vec<u8>, bytes: [u8; N]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |byte: u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-    out.extend_from_slice(bytes.map(digit).as_flattened());
 }
 
 fn push(out: &mut Vec<u8>, pieces: &[&str]) {

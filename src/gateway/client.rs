@@ -3,7 +3,10 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
@@ -24,13 +27,15 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Client {
     peer: Option<Arc<Peer>>,
     known: AtomicBool,
+    /// Whether there is something in `heard_again`, which is seldom so and therefore seldom locked.
+    was_turned_away: AtomicBool,
     heard_again: Mutex<Option<Instant>>,
 }
 
 impl Client {
     /// One that has shown a certificate, if it is a `peer`.
     pub fn new(peer: Option<Arc<Peer>>) -> Self {
-        Self { peer, known: AtomicBool::new(false), heard_again: Mutex::new(None) }
+        Self { peer, ..Self::default() }
     }
 
     pub(super) fn peer(&self) -> Option<&Peer> {
@@ -50,12 +55,17 @@ impl Client {
     /// There was no room for its hook.
     pub(super) fn turned_away(&self) -> Reason {
         *self.heard_again.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
+        self.was_turned_away.store(true, Release);
         Reason::Overloaded
     }
 
     /// Waits if the hook before was turned away only a moment ago; never longer than for a quarter of what is left until
     /// `deadline`, so that there is time for the hook itself. What time it is then: still `now`, where it did not wait.
     pub(super) async fn pause(&self, now: Instant, deadline: Instant) -> Instant {
+        if !self.was_turned_away.load(Acquire) {
+            return now;
+        }
+        self.was_turned_away.store(false, Relaxed);
         let heard_again = self.heard_again.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(until) = heard_again.filter(|until| *until > now) else { return now };
         sleep_until(until.min(now + deadline.saturating_duration_since(now) / 4)).await;

@@ -5,21 +5,22 @@
 /// Anybody who may call can choose such a name, so it is held to a form that holds no sentence, address or escape code.
 pub(super) fn loggable_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    (1..=80).contains(&name.len()) && all_fit(name.as_bytes(), b'_', fits)
+    (1..=80).contains(&name.len()) && all_fit(name.as_bytes(), fits)
 }
 
-/// Whether every byte fits, as `filler` does.
-///
-/// Always of sixteen bytes at a time, for so many the compiler compares at once: the last sixteen may overlap with others,
-/// and fewer are filled up.
-fn all_fit(bytes: &[u8], filler: u8, fits: impl Fn(u8) -> bool) -> bool {
-    let sixteen_fit = |bytes: &[u8; 16]| bytes.iter().fold(true, |all, byte| all & fits(*byte));
-    if let Some(last) = bytes.last_chunk() {
-        return sixteen_fit(last) && bytes.as_chunks().0.iter().all(sixteen_fit);
-    }
-    let mut sixteen = [filler; 16];
-    sixteen[..bytes.len()].copy_from_slice(bytes);
-    sixteen_fit(&sixteen)
+/// Whether every byte fits. As many at a time as there are, up to sixteen: so many the compiler compares at once.
+fn all_fit(bytes: &[u8], fits: impl Fn(u8) -> bool) -> bool {
+    let at_a_time = chunks_fit::<16>(bytes, &fits)
+        .or_else(|| chunks_fit::<8>(bytes, &fits))
+        .or_else(|| chunks_fit::<4>(bytes, &fits));
+    at_a_time.unwrap_or_else(|| bytes.iter().all(|byte| fits(*byte)))
+}
+
+/// Whether every byte fits, looked at by `N`, unless there are fewer; the last ones may overlap with others.
+fn chunks_fit<const N: usize>(bytes: &[u8], fits: impl Fn(u8) -> bool) -> Option<bool> {
+    let all = |chunk: &[u8; N]| chunk.iter().fold(true, |all, byte| all & fits(*byte));
+    let last = bytes.last_chunk()?;
+    Some(all(last) && bytes.as_chunks().0.iter().all(all))
 }
 
 /// Appends `text` as a JSON string.
@@ -35,7 +36,7 @@ pub(super) fn push_json_string(out: &mut Vec<u8>, text: &str) {
 /// characters of both ranges, marks of writing direction.
 pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
     // Hardly any text has something to escape.
-    if all_fit(text.as_bytes(), b' ', |byte| !needs_escape(byte)) {
+    if all_fit(text.as_bytes(), |byte| !needs_escape(byte)) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
@@ -64,6 +65,24 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
             out.extend_from_slice(&last_three_digits(number));
         }
     }
+}
+
+/// The number's 16 hexadecimal digits, in lower case.
+pub fn hex_digits(number: u64) -> [u8; 16] {
+    let [high, low] = [number >> 32, number & 0xffff_ffff].map(|half| u128::from(eight_hex_digits(half)));
+    (high << 64 | low).to_be_bytes()
+}
+
+/// The eight hexadecimal digits of a number of 32 bits, a byte each. All at once, for this is done for each hook.
+fn eight_hex_digits(number: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // Each half byte into a byte of its own.
+    let pairs = (number | number << 16) & 0x0000_ffff_0000_ffff;
+    let bytes = (pairs | pairs << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (bytes | bytes << 4) & (0xf * ONES);
+    // Six more than ten and up is sixteen and up; letters begin 39 behind where the digits end.
+    let letters = (digits + 6 * ONES) >> 4 & ONES;
+    digits + u64::from(b'0') * ONES + u64::from(b'a' - b'9' - 1) * letters
 }
 
 /// The last three digits of the number in decimal, with zeros in front.
@@ -116,6 +135,13 @@ mod tests {
             let json = written(|out| push_json_string(out, &text));
             prop_assert!(json.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{json}");
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn hexadecimal_digits_are_those_of_std(number: u64, bits in 0_u32..64) {
+            let number = number >> bits;
+            let digits = hex_digits(number);
+            prop_assert_eq!(str::from_utf8(&digits), Ok(&*format!("{number:016x}")));
         }
 
         #[test]

@@ -30,6 +30,7 @@ pub use certificates::{Certificate, CertificateRole};
 pub use claim_names::ClaimNames;
 pub use connector_metrics::{CircuitState, ConnectorMetrics, RetryCause, Withheld};
 pub use diagnostics::LogFormat;
+pub use escape::hex_digits;
 pub use family::Counter;
 pub use labels::{DecisionLabel, Direction, Duplicate, Limit, Outcome, Unparsed};
 pub use log_sink::{AccessLog, AccessLogFactory, LogWriter, Unwritten};

@@ -18,19 +18,20 @@ pub(super) fn push_rfc3339(out: &mut Vec<u8>, at: SystemTime) {
         text = at_the_second(seconds);
         WRITTEN.set((seconds, text));
     }
-    text[20..23].copy_from_slice(&last_three_digits(u64::from(since.subsec_millis())));
     out.extend_from_slice(&text);
+    out.extend_from_slice(&last_three_digits(u64::from(since.subsec_millis())));
+    out.push(b'Z');
 }
 
 thread_local! {
     /// The second that was written last, and its text: most lines of a busy worker share it.
-    static WRITTEN: Cell<(u64, [u8; 24])> = const { Cell::new((0, *b"1970-01-01T00:00:00.000Z")) };
+    static WRITTEN: Cell<(u64, [u8; 20])> = const { Cell::new((0, *b"1970-01-01T00:00:00.")) };
 }
 
-fn at_the_second(seconds: u64) -> [u8; 24] {
+fn at_the_second(seconds: u64) -> [u8; 20] {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil_from_days(days);
-    let mut text = *b"yyyy-mm-ddThh:mm:ss.000Z";
+    let mut text = *b"yyyy-mm-ddThh:mm:ss.";
     fill(&mut text[0..4], year);
     fill(&mut text[5..7], month);
     fill(&mut text[8..10], day);

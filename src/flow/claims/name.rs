@@ -84,15 +84,15 @@ impl Key {
     pub(super) fn of(name: &str) -> Self {
         let Identity { kind, base, .. } = Identity::of(name);
         let base = base.as_bytes();
-        let mut key = [0; 8];
-        match base.last_chunk::<5>() {
-            Some(last) => key[..5].copy_from_slice(last),
-            None => key[..base.len()].copy_from_slice(base),
-        }
-        key[5] = base.first().copied().unwrap_or_default();
-        key[6] = base.len().to_le_bytes()[0];
-        key[7] = kind as u8;
-        Self(u64::from_le_bytes(key))
+        // Put together in a register. An array that is filled by pieces and then read as one number keeps the processor
+        // waiting for its own writes, which a message of thirty claims paid with 0.2 us.
+        let last = match base.last_chunk::<5>() {
+            Some([four @ .., last]) => u64::from(u32::from_le_bytes(*four)) | u64::from(*last) << 32,
+            None => base.iter().rev().fold(0, |key, byte| key << 8 | u64::from(*byte)),
+        };
+        let first = base.first().copied().unwrap_or_default();
+        let [length, ..] = base.len().to_le_bytes();
+        Self(last | u64::from(first) << 40 | u64::from(length) << 48 | u64::from(kind as u8) << 56)
     }
 
     /// The key as a number of 16 bits, made so that keys that differ little come out far from each other (Knuth, "The Art

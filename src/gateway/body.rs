@@ -67,7 +67,10 @@ where
     // An ordinary hook is one frame, which is taken as it is; only a torn one is put together.
     let mut whole = Bytes::new();
     let mut torn = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    // Where the head says how long it is, its end need not be asked for.
+    while !body.is_end_stream()
+        && let Some(frame) = body.frame().await
+    {
         let Ok(data) = frame.map_err(reason_of)?.into_data() else { continue };
         if whole.len() + torn.len() + data.len() > max {
             return Err(Reason::ContentTooLarge);

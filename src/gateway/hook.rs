@@ -92,7 +92,7 @@ where
         rate.take().map_err(|Limited { retry_after }| account.limited(Reason::CallerLimited, retry_after))?;
     }
     let now = client.pause(account.received(), deadline).await;
-    let place = shared.in_flight.try_enter_owned().ok_or_else(|| client.turned_away())?;
+    let place = shared.in_flight.try_enter().ok_or_else(|| client.turned_away())?;
     let _gauge = shared.metrics.enter_hook();
 
     // What does it say?

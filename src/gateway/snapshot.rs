@@ -22,7 +22,7 @@ use crate::{
         OnFailure, Reason, Step,
         claims::{self, Member, names_subject},
     },
-    limits::{InFlight, Limited, PerUser, Rate, RetryBudget},
+    limits::{Limited, PerUser, Places, Rate, RetryBudget},
     telemetry::{Certificate, Counter, HookMetrics, Metrics},
     tls::{HandshakeFailure, Peer, ServerTls},
 };
@@ -33,7 +33,7 @@ pub struct Snapshot {
     flows: HashMap<Box<str>, Flow>,
     callers: Vec<Arc<Caller>>,
     pub(super) apis: Vec<Arc<Api>>,
-    pub(super) in_flight: Arc<InFlight>,
+    pub(super) in_flight: Arc<Places>,
     retry_budget: Arc<RetryBudget>,
     pub(super) duplicates: Arc<Duplicates>,
     /// What requests without a good credential share.
@@ -143,7 +143,7 @@ impl Snapshot {
         let snapshot = Self {
             flows: flows.collect(),
             callers: shared,
-            in_flight: InFlight::succeeding(listen.max_in_flight, before.map(|before| &before.in_flight)),
+            in_flight: Places::succeeding(listen.max_in_flight, before.map(|before| &before.in_flight)),
             retry_budget,
             duplicates,
             unauthenticated: Rate::succeeding(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError},
+    sync::{Semaphore, SemaphorePermit, TryAcquireError},
     time::{Instant, timeout_at},
 };
 
@@ -11,21 +11,17 @@ use tokio::{
 #[derive(Debug)]
 pub struct InFlight {
     most: usize,
-    permits: Arc<Semaphore>,
+    permits: Semaphore,
 }
 
 /// One place taken; it is free again when this is dropped, which also happens when the hook is cancelled.
 #[derive(Debug)]
 pub struct Permit<'a>(#[expect(dead_code, reason = "held for its drop")] SemaphorePermit<'a>);
 
-/// The same for whoever outlives the hook.
-#[derive(Debug)]
-pub struct OwnedPermit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
-
 impl InFlight {
     /// So many at a time.
     pub fn new(most: usize) -> Self {
-        Self { most, permits: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))) }
+        Self { most, permits: Semaphore::new(most.min(Semaphore::MAX_PERMITS)) }
     }
 
     /// What a reload goes on with: `before` with those inside if it has the same number, else an empty one. So after a
@@ -39,14 +35,6 @@ impl InFlight {
     pub fn try_enter(&self) -> Option<Permit<'_>> {
         match self.permits.try_acquire() {
             Ok(permit) => Some(Permit(permit)),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => None,
-        }
-    }
-
-    /// The same, for whoever may outlive the hook.
-    pub fn try_enter_owned(&self) -> Option<OwnedPermit> {
-        match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => Some(OwnedPermit(permit)),
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => None,
         }
     }
@@ -78,16 +66,6 @@ mod tests {
         assert!((Duration::from_millis(50)..Duration::from_millis(53)).contains(&waited), "{waited:?}");
         drop(held);
         assert!(places.try_enter().is_some());
-    }
-
-    #[test]
-    fn a_place_is_one_whoever_holds_it() {
-        let places = InFlight::new(1);
-        let held = places.try_enter_owned().unwrap();
-        assert!(places.try_enter_owned().is_none() && places.try_enter().is_none());
-        drop(held);
-        let _held = places.try_enter().unwrap();
-        assert!(places.try_enter_owned().is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,12 +8,14 @@ mod breaker;
 mod in_flight;
 mod keyed_hash;
 mod per_user;
+mod places;
 mod rate;
 mod retries;
 
 pub use breaker::{Availability, Breaker, Pass, Turn};
-pub use in_flight::{InFlight, OwnedPermit, Permit};
+pub use in_flight::{InFlight, Permit};
 pub use keyed_hash::{KeyedHash, Tag};
 pub use per_user::PerUser;
+pub use places::{Place, Places};
 pub use rate::{Limited, Rate};
 pub use retries::{RetryBudget, full_jitter};

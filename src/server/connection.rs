@@ -78,7 +78,7 @@ where
     let timeouts = Timeouts::from(worker.current().listen());
     let progress = Arc::new(Progress::new(ending));
     let _over = Over(&progress);
-    let client = Arc::new(Client::new(peer));
+    let shared = Arc::new(Shared { worker, client: Client::new(peer), progress: Arc::clone(&progress) });
     let mut stream = Watched::new(stream, Arc::clone(&progress));
     let (mut watcher, timer) = Watcher::new(timeouts);
     let mut timer = pin!(timer);
@@ -94,10 +94,7 @@ where
             Some(Due::Rest) => continue,
             Some(Due::End(at)) => break at,
         }
-        let service = service_fn(|request| {
-            let asked = Asked { worker: Arc::clone(&worker), request: Some(request) };
-            answer(asked, Arc::clone(&client), Arc::clone(&progress))
-        });
+        let service = service_fn(|request| answer(Asked { of: Arc::clone(&shared), request: Some(request) }));
         // Boxed: a connection at rest shall not keep the place for it.
         let mut connection = Box::new(
             http1::Builder::new()
@@ -111,7 +108,7 @@ where
             biased;
             ended = &mut *connection => {
                 if let Err(error) = ended {
-                    ended_by_caller(&error, &worker);
+                    ended_by_caller(&error, &shared.worker);
                 }
                 return;
             }
@@ -160,30 +157,33 @@ fn unparsed(error: &hyper::Error) -> Option<Unparsed> {
     }
 }
 
+/// What the requests of a connection share.
+struct Shared {
+    worker: Arc<Worker>,
+    client: Client,
+    progress: Arc<Progress>,
+}
+
 /// A request that has been read and not yet looked at: hyper drops it so if the caller's end comes right behind it.
 struct Asked {
-    worker: Arc<Worker>,
+    of: Arc<Shared>,
     request: Option<Request<Incoming>>,
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
-            gateway::gone(&self.worker, request);
+            gateway::gone(&self.of.worker, request);
         }
     }
 }
 
-async fn answer(
-    mut asked: Asked,
-    client: Arc<Client>,
-    progress: Arc<Progress>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(mut asked: Asked) -> Result<Response<Full<Bytes>>, Infallible> {
     let request = asked.request.take().expect("it is taken here alone, and this runs once");
-    let worker = &asked.worker;
+    let Shared { worker, client, progress } = &*asked.of;
     progress.asked();
-    let request = request.map(|body| WatchedBody::new(body, Arc::clone(&progress)));
-    let mut response = gateway::answer(worker, &client, request).await;
+    let request = request.map(|body| WatchedBody::new(body, Arc::clone(progress)));
+    let mut response = gateway::answer(worker, client, request).await;
     if client.is_known() {
         progress.known();
     }

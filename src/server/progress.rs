@@ -36,8 +36,9 @@ pub(super) struct Ending {
 
 /// How far one connection is.
 ///
-/// All that touch it run on one thread, so that no order between threads is needed: it is atomic because a task might
-/// move. A change costs a few stores; time is read by the watcher alone.
+/// All that touch it run on the worker's thread, so that no order between threads is needed, and nobody comes between a
+/// load and its store: it is atomic only because the compiler does not know that. A change costs a few stores; time is
+/// read by the watcher alone.
 #[derive(Debug)]
 pub(super) struct Progress {
     phase: AtomicU8,
@@ -139,12 +140,12 @@ impl Progress {
     }
 
     pub(super) fn body_began(&self) {
-        self.bodies.fetch_add(1, Relaxed);
+        self.bodies.store(self.bodies.load(Relaxed) + 1, Relaxed);
     }
 
     /// A body is read no more; `whole` if it was read to its end.
     pub(super) fn body_ended(&self, whole: bool) {
-        self.bodies.fetch_sub(1, Relaxed);
+        self.bodies.store(self.bodies.load(Relaxed) - 1, Relaxed);
         if !whole {
             self.left.store(true, Relaxed);
             if matches!(self.phase(), Phase::Idle | Phase::Unknown) {
@@ -184,9 +185,10 @@ impl Progress {
 
     fn enter(&self, phase: Phase) {
         let has_hook = |phase| matches!(phase, Phase::Hook | Phase::Writing);
+        let hooks = &self.ending.hooks;
         match (has_hook(self.phase()), has_hook(phase)) {
-            (false, true) => _ = self.ending.hooks.fetch_add(1, Relaxed),
-            (true, false) => _ = self.ending.hooks.fetch_sub(1, Relaxed),
+            (false, true) => hooks.store(hooks.load(Relaxed) + 1, Relaxed),
+            (true, false) => hooks.store(hooks.load(Relaxed) - 1, Relaxed),
             _ => {}
         }
         self.phase.store(phase as u8, Relaxed);

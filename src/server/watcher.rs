@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     hash::{BuildHasher as _, RandomState},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -81,6 +81,8 @@ pub(super) struct Watcher {
     until: Option<Instant>,
     rests_at: Option<Instant>,
     aged_at: Option<Instant>,
+    /// Whom the timer wakes. It need not be asked as long as that is who asks, it has not gone off and is not moved.
+    wakes: Option<Waker>,
 }
 
 impl Watcher {
@@ -89,7 +91,7 @@ impl Watcher {
         let begin = Instant::now();
         let aged_at = Some(begin + timeouts.age(RandomState::new().hash_one(0)));
         (
-            Self { timeouts, seen: None, until: None, rests_at: None, aged_at },
+            Self { timeouts, seen: None, until: None, rests_at: None, aged_at, wakes: None },
             sleep_until(begin + timeouts.first_byte),
         )
     }
@@ -120,7 +122,10 @@ impl Watcher {
             let Some(next) = next else { return Poll::Pending };
             if next < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(next);
+            } else if self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Poll::Pending;
             }
+            self.wakes = Some(cx.waker().clone());
             ready!(timer.as_mut().poll(cx));
             let now = Instant::now();
             if self.aged_at.is_some_and(|aged_at| aged_at <= now) {

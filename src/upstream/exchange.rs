@@ -3,18 +3,17 @@
 use std::{
     future::poll_fn,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::unconstrained,
-    time::sleep_until,
 };
 
 use super::{
-    Answer, Buffer, Defect, Detail, SystemFault, Until, WireFailure, failure::of_tls, reader::Reader,
+    Answer, Buffer, Defect, Detail, SystemFault, Timer, Until, WireFailure, failure::of_tls, reader::Reader,
 };
 use crate::{flow::Reason, tls::Fault};
 
@@ -41,6 +40,7 @@ pub struct Exchanged {
 pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     io: &mut S,
     buffer: &mut Buffer,
+    timer: &mut Timer,
     request: &[u8],
     max_answer: usize,
     until: Until,
@@ -56,11 +56,11 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         reused,
     };
     // Outside the task's budget: where the peer's bytes use that up at every turn, the timer would never see its end.
-    let mut timer = pin!(unconstrained(sleep_until(until.earliest())));
+    let mut timer = unconstrained(timer.at(until.earliest()));
     let end = poll_fn(|cx| {
         let end = exchange.poll(cx);
         if end.is_pending() {
-            ready!(timer.as_mut().poll(cx));
+            ready!(Pin::new(&mut timer).poll(cx));
             return Poll::Ready(Err(Trouble::Elapsed));
         }
         end

@@ -23,6 +23,7 @@ mod pool;
 mod reader;
 mod resolve;
 mod retry_after;
+mod timer;
 mod trust;
 
 use std::{fmt, time::Duration};
@@ -34,6 +35,7 @@ pub use failure::{Defect, Detail, Partial, SystemFault, WireFailure};
 pub use pool::{Held, Pool};
 pub use resolve::Lookups;
 pub use retry_after::RetryAfter;
+pub use timer::Timer;
 pub use trust::Trust;
 
 use crate::tls::ClientTls;

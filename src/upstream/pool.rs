@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Answer, Buffer, Defect, Detail, Target, Until, WireFailure, connect,
+    Answer, Buffer, Defect, Detail, Target, Timer, Until, WireFailure, connect,
     exchange::{self, Exchanged},
 };
 use crate::{
@@ -38,6 +38,7 @@ pub struct Held(Option<Connection>);
 struct Connection {
     stream: Stream,
     buffer: Buffer,
+    timer: Timer,
     born: Instant,
 }
 
@@ -82,9 +83,9 @@ impl Pool {
             // Boxed: its state is large, and few exchanges need it.
             None => (Box::pin(self.connect(until)).await?, false),
         };
-        let Connection { stream, buffer, .. } = &mut connection;
+        let Connection { stream, buffer, timer, .. } = &mut connection;
         let max_answer = self.target.max_answer;
-        let mut result = exchange::run(stream, buffer, request, max_answer, until, reused).await;
+        let mut result = exchange::run(stream, buffer, timer, request, max_answer, until, reused).await;
         if let Err(failure) = &mut result {
             failure.certificate_pending = stream.certificate_is_pending();
         }
@@ -130,7 +131,7 @@ impl Pool {
 
     async fn connect(&self, until: Until) -> Result<Connection, WireFailure> {
         let stream = connect::connect(&self.target, until).await?;
-        Ok(Connection { stream, buffer: Buffer::new(), born: Instant::now() })
+        Ok(Connection { stream, buffer: Buffer::new(), timer: Timer::default(), born: Instant::now() })
     }
 
     /// The connection that idled for the shortest time of those that are as they were left; so with less traffic the

@@ -19,7 +19,7 @@ use tokio::{
 use super::{Exchanged, run};
 use crate::{
     flow::Reason,
-    upstream::{Buffer, Until, WireFailure},
+    upstream::{Buffer, Timer, Until, WireFailure},
 };
 
 mod reread;
@@ -168,8 +168,8 @@ impl Wire<'_> {
         // Long over, so that the timer ends the exchange as soon as that would wait.
         let until = Until { attempt: START.0, deadline: START.0 + Duration::from_mins(1) };
         let reused = self.reused;
-        let mut buffer = Buffer::new();
-        let exchange = run(&mut self, &mut buffer, b"POST", max_answer, until, reused);
+        let (mut buffer, mut timer) = (Buffer::new(), Timer::default());
+        let exchange = run(&mut self, &mut buffer, &mut timer, b"POST", max_answer, until, reused);
         let result = exchange.now_or_never().expect("it waits for nothing");
         let left = self.is_left();
         result.map(|Exchanged { answer, keep, surplus }| Exchanged {

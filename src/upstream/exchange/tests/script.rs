@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::upstream::{
-    Buffer, Until, WireFailure,
+    Buffer, Timer, Until, WireFailure,
     exchange::{Exchanged, run},
 };
 
@@ -68,7 +68,9 @@ impl Script {
     pub(super) async fn run(&mut self) -> Result<Exchanged, WireFailure> {
         let end = Instant::now() + Duration::from_mins(1);
         let until = Until { attempt: end, deadline: end + Duration::from_secs(1) };
-        let mut exchanged = run(self, &mut Buffer::new(), REQUEST, MAX_ANSWER, until, self.reused).await?;
+        let mut exchanged =
+            run(self, &mut Buffer::new(), &mut Timer::default(), REQUEST, MAX_ANSWER, until, self.reused)
+                .await?;
         exchanged.keep &= self.pieces.is_empty();
         Ok(exchanged)
     }

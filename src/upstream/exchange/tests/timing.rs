@@ -16,7 +16,7 @@ use tokio::{
 use super::script::{MAX_ANSWER, REQUEST, Script, Then};
 use crate::{
     flow::{ContractRule, Reason},
-    upstream::{Buffer, Defect, Detail, SystemFault, Until, exchange::run},
+    upstream::{Buffer, Defect, Detail, SystemFault, Timer, Until, exchange::run},
 };
 
 const ANSWER: &[u8] = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno";
@@ -43,13 +43,40 @@ async fn the_earlier_bound_ends_the_exchange_at_its_time_and_names_the_reason() 
         let (mut near, mut far) = duplex(1024);
         far.write_all(sent).await.unwrap();
         let begin = Instant::now();
-        let result =
-            run(&mut near, &mut Buffer::new(), REQUEST, MAX_ANSWER, within(attempt, deadline), false).await;
+        let result = run(
+            &mut near,
+            &mut Buffer::new(),
+            &mut Timer::default(),
+            REQUEST,
+            MAX_ANSWER,
+            within(attempt, deadline),
+            false,
+        )
+        .await;
         let failure = result.unwrap_err();
         assert_eq!((failure.reason, failure.detail, failure.sent), (reason, Detail::Elapsed, true));
         assert_eq!(failure.partial.is_some(), sent == head);
         let spent = begin.elapsed().as_millis();
         assert!((200..=202).contains(&spent), "{reason:?} after {spent} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_was_used_before_goes_off_at_the_exchanges_own_time_earlier_or_later() {
+    let (mut buffer, mut timer) = (Buffer::new(), Timer::default());
+    for time in [500, 200, 200, 900, 1] {
+        let (mut near, mut far) = duplex(1024);
+        far.write_all(ANSWER).await.unwrap();
+        let exchange =
+            run(&mut near, &mut buffer, &mut timer, REQUEST, MAX_ANSWER, within(time, 2000), false);
+        assert_eq!(exchange.await.unwrap().answer.status, 413, "it answers at once");
+        let (mut near, _far) = duplex(1024);
+        let begin = Instant::now();
+        let exchange =
+            run(&mut near, &mut buffer, &mut timer, REQUEST, MAX_ANSWER, within(time, 2000), false);
+        assert_eq!(exchange.await.unwrap_err().reason, Reason::FirstByteTimeout);
+        let spent = begin.elapsed().as_millis();
+        assert!((time..=time + 2).contains(&u64::try_from(spent).unwrap()), "{spent} ms, not {time}");
     }
 }
 
@@ -63,7 +90,16 @@ async fn a_trickle_does_not_stretch_the_time() {
         }
     });
     let begin = Instant::now();
-    let result = run(&mut near, &mut Buffer::new(), REQUEST, MAX_ANSWER, within(500, 900), false).await;
+    let result = run(
+        &mut near,
+        &mut Buffer::new(),
+        &mut Timer::default(),
+        REQUEST,
+        MAX_ANSWER,
+        within(500, 900),
+        false,
+    )
+    .await;
     assert_eq!(result.unwrap_err().reason, Reason::BodyTimeout);
     assert!((500..=502).contains(&begin.elapsed().as_millis()));
     drop(near);
@@ -109,7 +145,9 @@ async fn a_torrent_that_uses_up_the_budget_of_the_task_does_not_stretch_the_time
     // Too large to be filled within the time, and small enough for this test to end if time does not count.
     const LIMIT: usize = 4 * 1024 * 1024;
     let mut torrent = Torrent { begun: false };
-    let result = run(&mut torrent, &mut Buffer::new(), REQUEST, LIMIT, within(50, 90), false).await;
+    let result =
+        run(&mut torrent, &mut Buffer::new(), &mut Timer::default(), REQUEST, LIMIT, within(50, 90), false)
+            .await;
     let failure = result.unwrap_err();
     assert_eq!((failure.reason, failure.detail), (Reason::BodyTimeout, Detail::Elapsed));
 }
@@ -120,8 +158,17 @@ async fn an_answer_before_the_request_is_out_counts_and_closes_the_connection() 
     // Nobody reads at the far end, and the request does not fit into the stream.
     far.write_all(ANSWER).await.unwrap();
     let request = vec![b'r'; 1024];
-    let exchanged =
-        run(&mut near, &mut Buffer::new(), &request, MAX_ANSWER, within(500, 900), false).await.unwrap();
+    let exchanged = run(
+        &mut near,
+        &mut Buffer::new(),
+        &mut Timer::default(),
+        &request,
+        MAX_ANSWER,
+        within(500, 900),
+        false,
+    )
+    .await
+    .unwrap();
     assert_eq!((exchanged.answer.status, exchanged.answer.body.as_slice()), (413, &b"no"[..]));
     assert!(!exchanged.keep);
 }
@@ -170,7 +217,9 @@ async fn a_large_request_and_a_large_answer_pass_each_other() {
         }
     });
     let exchanged =
-        run(&mut near, &mut Buffer::new(), &request, SIZE, within(500, 900), false).await.unwrap();
+        run(&mut near, &mut Buffer::new(), &mut Timer::default(), &request, SIZE, within(500, 900), false)
+            .await
+            .unwrap();
     assert_eq!(exchanged.answer.body, request);
     api.await.unwrap();
 }
@@ -199,7 +248,16 @@ async fn without_an_answer_the_failed_write_is_the_detail() {
 async fn nothing_counts_as_sent_while_the_stream_takes_nothing() {
     let (mut near, mut far) = duplex(1);
     near.write_all(b"x").await.unwrap();
-    let result = run(&mut near, &mut Buffer::new(), REQUEST, MAX_ANSWER, within(100, 900), false).await;
+    let result = run(
+        &mut near,
+        &mut Buffer::new(),
+        &mut Timer::default(),
+        REQUEST,
+        MAX_ANSWER,
+        within(100, 900),
+        false,
+    )
+    .await;
     let failure = result.unwrap_err();
     assert_eq!((failure.reason, failure.sent), (Reason::FirstByteTimeout, false));
     drop(near);
@@ -214,8 +272,8 @@ async fn a_request_that_the_stream_holds_back_is_flushed() {
         far.read_exact(&mut [0; REQUEST.len()]).await.unwrap();
         far.write_all(ANSWER).await.unwrap();
     };
-    let mut buffer = Buffer::new();
-    let exchange = run(&mut near, &mut buffer, REQUEST, MAX_ANSWER, within(500, 900), false);
+    let (mut buffer, mut timer) = (Buffer::new(), Timer::default());
+    let exchange = run(&mut near, &mut buffer, &mut timer, REQUEST, MAX_ANSWER, within(500, 900), false);
     let (exchanged, answered) = tokio::join!(exchange, timeout(Duration::from_secs(1), api));
     assert!(answered.is_ok(), "the request did not arrive");
     assert_eq!(exchanged.map(|exchanged| (exchanged.answer.status, exchanged.keep)), Ok((413, true)));
@@ -231,7 +289,7 @@ async fn an_announced_body_over_the_limit_is_told_without_waiting_for_what_does_
 
 #[tokio::test(start_paused = true)]
 async fn a_buffer_carries_nothing_into_the_next_exchange() {
-    let mut buffer = Buffer::new();
+    let (mut buffer, mut timer) = (Buffer::new(), Timer::default());
     let large =
         [b"HTTP/1.1 200 OK\r\nX: ", &[b'p'; 9000][..], b"\r\nContent-Length: 2\r\n\r\nhiSURPLUS"].concat();
     let small = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec();
@@ -241,7 +299,7 @@ async fn a_buffer_carries_nothing_into_the_next_exchange() {
             far.read_exact(&mut [0; REQUEST.len()]).await.unwrap();
             far.write_all(&answer).await.unwrap();
         };
-        let exchange = run(&mut near, &mut buffer, REQUEST, MAX_ANSWER, within(500, 900), false);
+        let exchange = run(&mut near, &mut buffer, &mut timer, REQUEST, MAX_ANSWER, within(500, 900), false);
         let (exchanged, ()) = tokio::join!(exchange, api);
         let exchanged = exchanged.unwrap();
         assert_eq!((exchanged.answer.body.as_slice(), exchanged.keep), (&body[..], keep));

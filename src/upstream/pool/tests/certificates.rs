@@ -29,7 +29,7 @@ use crate::{
         ClientTls,
         testing::{Authority, VERSIONS, client_with, end_with_alert, year},
     },
-    upstream::{Buffer, Detail, Pool, WireFailure, exchange},
+    upstream::{Buffer, Detail, Pool, Timer, WireFailure, exchange},
 };
 
 /// The next of these years has not come.
@@ -204,8 +204,9 @@ async fn an_alert_behind_a_reset_of_the_write_is_read_all_the_same() {
     let tcp = TcpStream::connect((target.host.as_str(), target.port)).await.unwrap();
     let mut stream = tls.connect(tcp).await.unwrap();
     sleep(Duration::from_millis(100)).await;
-    let mut buffer = Buffer::new();
-    let failure = exchange::run(&mut stream, &mut buffer, REQUEST, 1024, soon(), false).await.unwrap_err();
+    let (mut buffer, mut timer) = (Buffer::new(), Timer::default());
+    let failure =
+        exchange::run(&mut stream, &mut buffer, &mut timer, REQUEST, 1024, soon(), false).await.unwrap_err();
     check_refused(&failure, "access_denied");
     assert!(failure.sent, "a write that failed is no proof that nothing left");
 }

@@ -2,8 +2,8 @@
 
 use super::escape::loggable_name;
 
-/// Room for two dozen names, so that the text seldom grows; that of an extension says its app in 32 digits.
-const USUAL_LENGTH: usize = 512;
+/// Room for as many names as are listed, so that the text seldom grows; that of an extension says its app in 32 digits.
+const USUAL_LENGTH: usize = 768;
 
 /// Names of claims that went no further: as many as an access event lists, and how many there were.
 ///
@@ -39,7 +39,7 @@ impl ClaimNames {
             return;
         }
         if self.count == 0 {
-            self.listed.reserve(USUAL_LENGTH);
+            self.listed = String::with_capacity(USUAL_LENGTH);
         } else {
             // What may be listed needs no escaping.
             self.listed.push_str("\",\"");

@@ -8,19 +8,14 @@ pub(super) fn loggable_name(name: &str) -> bool {
     (1..=80).contains(&name.len()) && all_fit(name.as_bytes(), fits)
 }
 
-/// Whether every byte fits. As many at a time as there are, up to sixteen: so many the compiler compares at once.
+/// Whether every byte fits. Sixteen at a time, for so many the compiler compares at once; the last sixteen may overlap with
+/// others. Fewer are not copied to where there are sixteen: to read as one what was just written by pieces takes longer.
 fn all_fit(bytes: &[u8], fits: impl Fn(u8) -> bool) -> bool {
-    let at_a_time = chunks_fit::<16>(bytes, &fits)
-        .or_else(|| chunks_fit::<8>(bytes, &fits))
-        .or_else(|| chunks_fit::<4>(bytes, &fits));
-    at_a_time.unwrap_or_else(|| bytes.iter().all(|byte| fits(*byte)))
-}
-
-/// Whether every byte fits, looked at by `N`, unless there are fewer; the last ones may overlap with others.
-fn chunks_fit<const N: usize>(bytes: &[u8], fits: impl Fn(u8) -> bool) -> Option<bool> {
-    let all = |chunk: &[u8; N]| chunk.iter().fold(true, |all, byte| all & fits(*byte));
-    let last = bytes.last_chunk()?;
-    Some(all(last) && bytes.as_chunks().0.iter().all(all))
+    let sixteen_fit = |bytes: &[u8; 16]| bytes.iter().fold(true, |all, byte| all & fits(*byte));
+    match bytes.last_chunk() {
+        Some(last) => sixteen_fit(last) && bytes.as_chunks().0.iter().all(sixteen_fit),
+        None => bytes.iter().all(|byte| fits(*byte)),
+    }
 }
 
 /// Appends `text` as a JSON string.

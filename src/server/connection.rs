@@ -53,7 +53,8 @@ pub(super) async fn serve_accepted(stream: TcpStream, port: Port) {
 
 /// Serves the hooks that come over one stream to its end, as a [`Server`](super::Server) does with each connection: for
 /// a stream that no listener accepts, such as one within the process. It speaks HTTP without TLS, whatever `listen.tls`
-/// says, and stands for a client without a certificate. Must run on the runtime that has the worker's connections.
+/// says, and stands for a client without a certificate. Must run on the runtime that has the worker's connections, and that
+/// on one thread: how far a connection is, is counted without regard to others.
 pub async fn serve_stream<S>(stream: S, worker: Arc<Worker>)
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -3,12 +3,15 @@
 use std::{
     future::poll_fn,
     hash::{BuildHasher as _, RandomState},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, Sleep, sleep_until},
+};
 
 use super::progress::{Phase, Progress};
 use crate::config::Listen;
@@ -126,7 +129,8 @@ impl Watcher {
                 return Poll::Pending;
             }
             self.wakes = Some(cx.waker().clone());
-            ready!(timer.as_mut().poll(cx));
+            // Outside the task's budget: where that is used up, the timer would not hear whom to wake.
+            ready!(pin!(unconstrained(timer.as_mut())).poll(cx));
             let now = Instant::now();
             if self.aged_at.is_some_and(|aged_at| aged_at <= now) {
                 self.aged_at = None;
@@ -149,7 +153,7 @@ impl Watcher {
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, sync::Arc, task::Waker};
+    use std::sync::Arc;
 
     use super::*;
 
@@ -208,6 +212,40 @@ mod tests {
                 assert_eq!(begin.elapsed().as_secs(), 120, "from the answer on, not from the rest");
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_out_is_not_lost_where_the_task_has_used_up_its_budget_when_the_timer_is_armed() {
+        use tokio::task::coop::{consume_budget, has_budget_remaining};
+
+        let progress = Progress::new(Arc::default());
+        let (mut watcher, timer) = Watcher::new(timeouts());
+        let mut timer = pin!(timer);
+        let begin = Instant::now();
+        let mut exhausted = false;
+        let due = poll_fn(|cx| {
+            if !exhausted {
+                exhausted = true;
+                while has_budget_remaining() {
+                    let _ = pin!(consume_budget()).as_mut().poll(cx);
+                }
+            }
+            watcher.poll(&progress, timer.as_mut(), cx)
+        });
+        let due = tokio::time::timeout(Duration::from_mins(1), due).await;
+        assert_eq!((due.ok(), begin.elapsed().as_secs()), (Some(Due::End(Phase::FirstByte)), 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_timer_wakes_whoever_asked_last() {
+        let progress = Progress::new(Arc::default());
+        let (mut watcher, timer) = Watcher::new(timeouts());
+        let mut timer = pin!(timer);
+        let begin = Instant::now();
+        let mut other = Context::from_waker(Waker::noop());
+        assert_eq!(watcher.poll(&progress, timer.as_mut(), &mut other), Poll::Pending);
+        let due = tokio::time::timeout(Duration::from_mins(1), watcher.due(&progress, timer.as_mut())).await;
+        assert_eq!((due.ok(), begin.elapsed().as_secs()), (Some(Due::End(Phase::FirstByte)), 5));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::escape::loggable_name;
 
-/// Room for as many names as are listed, so that the text seldom grows; that of an extension says its app in 32 digits.
+/// Room for as many names as are listed, where they are of usual length. Those of extensions, which say their app in 32
+/// digits, may make the text grow.
 const USUAL_LENGTH: usize = 768;
 
 /// Names of claims that went no further: as many as an access event lists, and how many there were.

@@ -60,7 +60,7 @@ async fn calling(
                 None => Ok(answer()),
             };
             let facts = crate::connector::outcome::facts_mut(&mut result);
-            (facts.took, facts.attempts) = (Some(TAKES), 1);
+            (facts.took, facts.ended, facts.attempts) = (Some(TAKES), Some(Instant::now()), 1);
             result
         }
     });
@@ -198,6 +198,7 @@ async fn an_attempt_that_a_limit_keeps_from_going_out_leaves_the_failure_before_
     let failed = result.unwrap_err();
     assert_eq!((failed.failure, seen.len()), (Reason::Refused.into(), 1));
     assert_eq!((failed.notes.facts.attempts, failed.notes.facts.took), (1, Some(TAKES)));
+    assert_eq!(failed.notes.facts.ended, None, "the call went on after that");
 }
 
 #[tokio::test(start_paused = true)]

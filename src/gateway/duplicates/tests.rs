@@ -104,8 +104,13 @@ async fn a_decision_is_replayed_for_the_window_and_then_forgotten() {
     let duplicates = duplicates();
     let first = lead(&duplicates);
     let first_key = first.key();
-    first.call(ready(sent(Ok(block("no")))), ()).await;
-    advance(Duration::from_millis(9_999)).await;
+    // From the end of the call on, and not from when the hook came or somebody heard of that end.
+    advance(Duration::from_secs(5)).await;
+    let mut decided = sent(Ok(block("no")));
+    decided.notes.facts.ended = Some(Instant::now());
+    advance(Duration::from_secs(1)).await;
+    first.call(ready(decided), ()).await;
+    advance(Duration::from_millis(8_999)).await;
     assert_eq!(replayed(&duplicates), block("no"));
     duplicates.upkeep();
     assert_eq!(duplicates.lock().size().0, 1);
